@@ -1,0 +1,220 @@
+package pharos
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pharoslb/pharos/why"
+)
+
+// Config is everything the operator configures, valid as a whole. It is
+// immutable.
+type Config struct {
+	Pools          []Pool // sorted by name
+	Peers          []Peer
+	Advertisements []Advertisement
+	BFDProfiles    []BFDProfile
+}
+
+// Pool is a stock of addresses. Its ranges are disjoint, also from every other
+// pool's.
+type Pool struct {
+	Name   string
+	Ranges []Range // in the operator's order
+
+	// ManualOnly withholds the pool from Services that do not ask for it by
+	// name or address (autoAssign: false).
+	ManualOnly bool
+
+	// AvoidBuggyIPs skips IPv4 addresses that end in .0 and .255.
+	AvoidBuggyIPs bool
+}
+
+// Range is an inclusive range of addresses of one family.
+type Range struct{ First, Last netip.Addr }
+
+// PrefixRange returns the range that a prefix covers.
+func PrefixRange(p netip.Prefix) Range {
+	p = p.Masked()
+	last := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(last)*8; i++ {
+		last[i/8] |= 0x80 >> (i % 8)
+	}
+	end, _ := netip.AddrFromSlice(last)
+	return Range{p.Addr(), end}
+}
+
+// Contains reports whether the range has the address.
+func (r Range) Contains(a netip.Addr) bool {
+	return a.BitLen() == r.First.BitLen() && r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
+}
+
+// Overlaps reports whether the ranges share an address.
+func (r Range) Overlaps(other Range) bool {
+	return r.Contains(other.First) || r.Contains(other.Last) || other.Contains(r.First)
+}
+
+// String returns first-last.
+func (r Range) String() string { return r.First.String() + "-" + r.Last.String() }
+
+// Contains reports whether the pool may give out the address.
+func (p *Pool) Contains(a netip.Addr) bool {
+	if p.AvoidBuggyIPs && Buggy(a) {
+		return false
+	}
+	return slices.ContainsFunc(p.Ranges, func(r Range) bool { return r.Contains(a) })
+}
+
+// Buggy reports whether an IPv4 address ends in .0 or .255, which some old
+// routers and clients mistake for a network's or a broadcast address.
+func Buggy(a netip.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	last := a.As4()[3]
+	return last == 0 || last == 255
+}
+
+// PoolOf returns the pool that may give out the address, or nil.
+func (c *Config) PoolOf(a netip.Addr) *Pool {
+	for i := range c.Pools {
+		if c.Pools[i].Contains(a) {
+			return &c.Pools[i]
+		}
+	}
+	return nil
+}
+
+// Pool returns the pool of that name, or nil.
+func (c *Config) Pool(name string) *Pool {
+	i, ok := slices.BinarySearchFunc(c.Pools, name, func(p Pool, name string) int { return cmp.Compare(p.Name, name) })
+	if !ok {
+		return nil
+	}
+	return &c.Pools[i]
+}
+
+// Peer is one BGP neighbour of the nodes that its selectors choose.
+type Peer struct {
+	Name          string
+	LocalAS       uint32
+	RemoteAS      uint32
+	Addr          netip.Addr
+	Port          uint16         // 179 unless set otherwise
+	SourceAddr    netip.Addr     // zero: the kernel chooses
+	HoldTime      *time.Duration // nil: the engine's default; 0 s: no hold timer
+	KeepaliveTime *time.Duration // nil: a third of the hold time
+	RouterID      netip.Addr     // zero: the node's own
+	NodeSelectors []Selector     // one has to match; none means every node
+	Password      Secret         // TCP MD5 (RFC 2385); empty: none
+	EBGPMultiHop  bool
+	BFDProfile    string // name; empty: no BFD
+}
+
+// Secret is text that is never printed, logged or marshalled.
+type Secret string
+
+const redacted = "<redacted>"
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return redacted
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret from log/slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from encoders.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal returns the text, for the socket option that needs it.
+func (s Secret) Reveal() string { return string(s) }
+
+// Mode is how an advertisement tells the network of an address.
+type Mode string
+
+// The modes of advertisements.
+const (
+	BGP    Mode = "bgp"
+	Layer2 Mode = "layer2"
+)
+
+// Advertisement says how the addresses of some pools are announced.
+type Advertisement struct {
+	Name                string
+	Mode                Mode
+	Pools               []string // names; none means all
+	NodeSelectors       []Selector
+	Peers               []string    // names; none means all
+	AggregationLength   int         // IPv4 prefix length, 32 for host routes
+	AggregationLengthV6 int         // IPv6 prefix length, 128 for host routes
+	LocalPref           *uint32     // nil: unset; iBGP alone carries it (RFC 4271 §5.1.5)
+	Communities         []Community // sorted, no duplicates
+}
+
+// Selects reports whether the advertisement is meant for a pool's addresses on
+// a node with these labels.
+func (a *Advertisement) Selects(pool string, nodeLabels map[string]string) bool {
+	return (len(a.Pools) == 0 || slices.Contains(a.Pools, pool)) && MatchesAny(a.NodeSelectors, nodeLabels)
+}
+
+// Prefix returns the prefix under which the advertisement announces an address.
+func (a *Advertisement) Prefix(addr netip.Addr) netip.Prefix {
+	bits := a.AggregationLength
+	if addr.Is6() {
+		bits = a.AggregationLengthV6
+	}
+	p, _ := addr.Prefix(bits)
+	return p
+}
+
+// Community is a BGP community of two 16-bit numbers (RFC 1997).
+type Community uint32
+
+// String returns the community as high:low.
+func (c Community) String() string { return fmt.Sprintf("%d:%d", uint32(c)>>16, uint32(c)&0xffff) }
+
+// BFDProfile holds the parameters of BFD sessions (RFC 5880).
+type BFDProfile struct {
+	Name             string
+	ReceiveInterval  time.Duration
+	TransmitInterval time.Duration
+	DetectMultiplier uint8
+	EchoInterval     time.Duration
+	EchoMode         bool
+	PassiveMode      bool
+	MinimumTTL       uint8
+}
+
+// Orphans tells which addresses in use a configuration would no longer have in
+// any pool, with the Service that uses each, sorted by the Service's name. The
+// result is empty where the configuration may come into force.
+func (c *Config) Orphans(inUse map[netip.Addr]Name) []why.Reason {
+	var lost []netip.Addr
+	for a := range inUse {
+		if c.PoolOf(a) == nil {
+			lost = append(lost, a)
+		}
+	}
+	slices.SortFunc(lost, func(a, b netip.Addr) int {
+		if c := inUse[a].Compare(inUse[b]); c != 0 {
+			return c
+		}
+		return a.Compare(b)
+	})
+	var reasons []why.Reason
+	for _, a := range lost {
+		reasons = append(reasons, why.New(why.ConfigOrphans, "address %s of Service %s would be in no pool", a, inUse[a]))
+	}
+	return reasons
+}

@@ -1,0 +1,152 @@
+package why
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Code names one reason. Its zero value, OK, says that nothing stands in the way.
+type Code uint8
+
+// The reasons of the controller, named as MetalLB names its events.
+const (
+	OK                 Code = iota
+	IPAllocated             // the Service got its address
+	AllocationFailed        // no address can be given as the Service asks
+	ClearAssignment         // the address was taken back
+	LoadBalancerFailed      // the Service's request contradicts itself
+	NoPools                 // no configuration names any pool
+	ClassMismatch           // another load balancer's class is named
+	NotLoadBalancer         // the Service's type needs no address
+	NotSynced               // the cluster is not yet known in full
+	DeprecatedAnnotation
+
+	// The reasons of a speaker, named as MetalLB logs them.
+	NodeAssigned            // announced from this node
+	NoIPAllocated           // the Service has no address yet
+	IPNotAllowed            // the address is in no pool
+	NoMatchingAdvertisement // no advertisement selects pool and node
+	NodeNetworkUnavailable  // the node's NetworkUnavailable condition is true
+	NodeLabeledExcludeBalancers
+	NoLocalEndpoints // policy Local, and no endpoint on this node
+	NoEndpoints      // no endpoint anywhere can serve
+	NoPeers          // no peer selects this node
+	ProtocolUnsupported
+
+	// The reasons of a configuration.
+	ConfigLoaded
+	ConfigInvalid // it does not parse, or contradicts itself
+	ConfigMissing
+	ConfigOrphans   // it would take away an address in use
+	SecretMissing   // a Secret that is referred to is not there
+	SessionDown     // a BGP session is not established
+	SysctlWrong     // a kernel setting of the node is not as it must be
+	PortUnavailable // a node port can't be opened
+	APIUnreachable  // the API server does not answer
+)
+
+type info struct {
+	name    string
+	warning bool
+	text    string
+}
+
+var codes = [...]info{
+	OK:                          {"ok", false, "nothing stands in the way"},
+	IPAllocated:                 {"IPAllocated", false, "the Service has its address"},
+	AllocationFailed:            {"AllocationFailed", true, "no address can be given as the Service asks"},
+	ClearAssignment:             {"ClearAssignment", false, "the Service's address was taken back"},
+	LoadBalancerFailed:          {"LoadBalancerFailed", true, "the Service's request contradicts itself"},
+	NoPools:                     {"noPools", false, "no pool is configured"},
+	ClassMismatch:               {"classMismatch", false, "the Service names another load balancer class"},
+	NotLoadBalancer:             {"notLoadBalancer", false, "the Service is not of type LoadBalancer"},
+	NotSynced:                   {"notSynced", false, "the cluster is not yet known in full"},
+	DeprecatedAnnotation:        {"deprecatedAnnotation", true, "the annotation's prefix metallb.universe.tf/ is deprecated, use metallb.io/"},
+	NodeAssigned:                {"nodeAssigned", false, "the address is announced"},
+	NoIPAllocated:               {"noIPAllocated", false, "the Service has no address yet"},
+	IPNotAllowed:                {"ipNotAllowed", true, "the address is in no pool"},
+	NoMatchingAdvertisement:     {"noMatchingAdvertisement", false, "no advertisement selects the pool and this node"},
+	NodeNetworkUnavailable:      {"nodeNetworkUnavailable", false, "the node's network is unavailable"},
+	NodeLabeledExcludeBalancers: {"nodeLabeledExcludeBalancers", false, "the node is labeled to be excluded from external load balancers"},
+	NoLocalEndpoints:            {"noLocalEndpoints", false, "the Service's traffic policy is Local and no endpoint on this node can serve"},
+	NoEndpoints:                 {"noEndpoints", false, "no endpoint can serve"},
+	NoPeers:                     {"noPeers", false, "no BGP peer selects this node"},
+	ProtocolUnsupported:         {"protocolUnsupported", true, "the pool's protocol is not announced by this version"},
+	ConfigLoaded:                {"configLoaded", false, "the configuration is in force"},
+	ConfigInvalid:               {"configInvalid", true, "the configuration is invalid; the last good one stays in force"},
+	ConfigMissing:               {"configMissing", true, "there is no configuration"},
+	ConfigOrphans:               {"configOrphansAddress", true, "the configuration would take away an address in use; the last good one stays in force"},
+	SecretMissing:               {"secretMissing", true, "a Secret that is referred to does not exist"},
+	SessionDown:                 {"sessionDown", true, "the BGP session is not established"},
+	SysctlWrong:                 {"sysctlWrong", true, "a kernel setting of the node is not as it must be"},
+	PortUnavailable:             {"portUnavailable", true, "a port of the node can't be opened"},
+	APIUnreachable:              {"apiUnreachable", true, "the API server does not answer"},
+}
+
+// String returns the code's name: an event's reason, a metric's label.
+func (c Code) String() string {
+	if int(c) < len(codes) {
+		return codes[c].name
+	}
+	return fmt.Sprintf("code(%d)", uint8(c))
+}
+
+// Warning reports whether an operator has to do something about it.
+func (c Code) Warning() bool { return int(c) < len(codes) && codes[c].warning }
+
+// Text returns the code's meaning as half a sentence.
+func (c Code) Text() string {
+	if int(c) < len(codes) {
+		return codes[c].text
+	}
+	return c.String()
+}
+
+// MarshalText renders the code by its name.
+func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads a name that MarshalText wrote.
+func (c *Code) UnmarshalText(text []byte) error {
+	for i, known := range codes {
+		if known.name == string(text) {
+			*c = Code(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown reason %q", text)
+}
+
+// Reason is why something was decided: the case, and its particulars for a
+// person to read. Detail may be empty and never holds a secret.
+type Reason struct {
+	Code   Code   `json:"code"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// New returns a Reason with its particulars formatted as by fmt.Sprintf.
+func New(code Code, format string, args ...any) Reason {
+	return Reason{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// String returns the particulars, or what the code means where there are none.
+func (r Reason) String() string {
+	if r.Detail != "" {
+		return r.Detail
+	}
+	return r.Code.Text()
+}
+
+// Trail is every reason that led to a decision, the deciding one last.
+type Trail []Reason
+
+// String returns the reasons in order, one a line, each with its code.
+func (t Trail) String() string {
+	var b strings.Builder
+	for i, r := range t {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s: %s", r.Code, r)
+	}
+	return b.String()
+}
