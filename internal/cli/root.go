@@ -1,0 +1,24 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/pharoslb/pharos/internal/version"
+)
+
+// New returns the program's root command with all its subcommands.
+func New() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pharos",
+		Short: "A load balancer for bare-metal Kubernetes",
+		Long: `Pharos gives Services of type LoadBalancer an address on bare metal: it
+allocates them from your pools, tells the network where they are, and carries
+each connection to a pod.`,
+		Version:       version.Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand()
+	return root
+}
