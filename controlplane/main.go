@@ -11,48 +11,62 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"
+	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	kubectl "k8s.io/kubectl/pkg/cmd"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	components := map[string]func() *cobra.Command{
-		"etcd":                    newEtcdCommand,
-		"kube-apiserver":          apiserver.NewAPIServerCommand,
-		"kube-controller-manager": controllermanager.NewControllerManagerCommand,
-		"kube-scheduler":          scheduler.NewSchedulerCommand,
-		"kubectl":                 kubectl.NewDefaultKubectlCommand,
+// names are the components, in the order in which a control plane starts.
+var names = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
+
+// command makes a component's command, or nil for a name it does not know.
+func command(name string) *cobra.Command {
+	switch name {
+	case "etcd":
+		return newEtcdCommand()
+	case "kube-apiserver":
+		return apiserver.NewAPIServerCommand()
+	case "kube-controller-manager":
+		return controllermanager.NewControllerManagerCommand()
+	case "kube-scheduler":
+		return scheduler.NewSchedulerCommand()
+	case "kubectl":
+		return kubectl.NewDefaultKubectlCommand()
 	}
-	if len(os.Args) < 2 || components[os.Args[1]] == nil {
-		var names []string
-		for name := range components {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		fmt.Fprintf(os.Stderr, "usage: pharos-controlplane COMPONENT [FLAGS]\ncomponents: %s\n", strings.Join(names, " "))
-		os.Exit(2)
+	return nil
+}
+
+func main() {
+	if len(os.Args) < 2 {
+		usage()
 	}
 	name := os.Args[1]
 	// Each component reads os.Args itself here and there (kubectl for its
 	// plugins, klog for its flags), so it sees what it would see alone.
 	os.Args = append([]string{name}, os.Args[2:]...)
-	cmd := components[name]()
-	cmd.SetArgs(os.Args[1:])
+	cmd := command(name)
+	if cmd == nil {
+		usage()
+	}
 	if name == "kubectl" {
 		os.Exit(cli.Run(cmd))
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	cmd.SetArgs(os.Args[1:])
 	if err := cmd.ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
+}
+
+func usage() {
+	fmt.Fprintf(os.Stderr, "usage: pharos-controlplane COMPONENT [FLAGS]\ncomponents: %s\n", strings.Join(names, " "))
+	os.Exit(2)
 }
