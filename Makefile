@@ -1,0 +1,60 @@
+# Everything a contributor runs. `make help` lists it.
+
+SHELL       := /bin/bash
+GO          ?= go
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+KUBERNETES  := $(shell sed -n 's/.*k8s.io\/kubernetes \(v[0-9.]*\)$$/\1/p' controlplane/go.mod)
+LDFLAGS     := -s -w -X github.com/pharoslb/pharos/internal/version.Version=$(VERSION)
+CPLDFLAGS   := -s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES) -X k8s.io/client-go/pkg/version.gitVersion=$(KUBERNETES)
+SOURCES     := $(shell git ls-files '*.go' '*.yaml' go.mod go.sum 2>/dev/null | grep -v -e '^controlplane/' -e _test.go)
+FUZZTIME    ?= 3s
+TESTFLAGS   ?=
+# Tests that stand on whole machines run after the others, one at a time: they
+# watch clocks that a busy machine would stretch.
+WHOLE       := ./e2e/... ./interop/...
+
+export PHAROS_CONTROLPLANE := $(CURDIR)/bin/pharos-controlplane
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/pharos bin/pharos-controlplane ## build the product, and the control plane that the lab needs
+
+bin/pharos: $(SOURCES)
+	@echo "building bin/pharos"
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/pharos
+
+bin/pharos-controlplane: $(wildcard controlplane/*.go) controlplane/go.mod controlplane/go.sum
+	@.ci/progress "building the Kubernetes control plane (the first time some ten minutes on two cores)" \
+		env CGO_ENABLED=0 $(GO) -C controlplane build -trimpath -ldflags '$(CPLDFLAGS)' -o $(CURDIR)/$@ .
+
+.PHONY: deps
+deps: ## install what the tests need from the distribution's packages
+	@.ci/deps
+
+.PHONY: demo
+demo: build ## bring the walk-through up, run its ten steps, leave nothing behind
+	@.ci/deps curl iproute2 openssl
+	@bin/pharos lab demo
+
+.PHONY: test
+test: deps build ## run every test, including the walk-through
+	$(GO) vet ./...
+	$(GO) test -race -timeout 15m $(TESTFLAGS) $$($(GO) list ./... | grep -v -e /e2e -e /interop -e /bench)
+	@$(MAKE) --no-print-directory fuzz
+	$(GO) test -race -timeout 20m -p 1 $(TESTFLAGS) $(WHOLE)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (3s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## measure, print medians and compare; see bench/README.md
+	@.ci/deps frr iproute2
+	@$(GO) run ./bench
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

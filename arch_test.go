@@ -1,0 +1,193 @@
+package pharos_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pharoslb/pharos"
+
+// rule says what a package may import beyond the standard library. A trailing
+// /... covers the packages below.
+type rule struct {
+	pkg  string
+	from []string
+}
+
+// rules are the import directions of ARCHITECTURE.md; the first that covers a
+// package holds. Packages that none covers may import nothing but the standard
+// library, so that a new package needs a line here.
+var rules = []rule{
+	// Layer 0: nouns.
+	{".", []string{"why"}},
+	{"why", nil},
+	// Layer 1: engines know neither nouns, Kubernetes nor kernel; planners know
+	// the nouns.
+	{"bgp/wire", nil},
+	{"bgp/bgptest", []string{"bgp", "bgp/wire"}},
+	{"bgp", []string{"bgp/wire"}},
+	{"rib", []string{"bgp/wire"}},
+	{"ipam", []string{".", "why"}},
+	{"dataplane", []string{".", "why"}},
+	// Layer 2: drivers, each with the kernel library it needs.
+	{"dataplane/dptest", []string{".", "why", "dataplane", "internal/linux/netns", "internal/linux/sandbox"}},
+	{"dataplane/nft", []string{".", "why", "dataplane", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
+	{"internal/linux/...", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
+	// Layer 3: roles know neither Kubernetes nor kernel.
+	{"controller", []string{".", "why", "ipam", "internal/task"}},
+	{"speaker", []string{".", "why", "bgp", "bgp/wire", "internal/task"}},
+	{"proxy", []string{".", "why", "dataplane", "internal/task"}},
+	{"router", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/task"}},
+	{"internal/task", []string{"golang.org/x/sync/errgroup"}},
+	// Layer 4: adapters.
+	{"internal/configmap", []string{".", "why", "go.yaml.in/yaml/v3"}},
+	{"internal/kube", []string{".", "why", "controller", "speaker", "proxy", "internal/configmap", "internal/version", "k8s.io/..."}},
+	{"internal/localapi", nil},
+	{"internal/gossip", []string{".", "why", "speaker", "github.com/hashicorp/memberlist"}},
+	{"internal/metrics", []string{".", "why", "controller", "speaker", "proxy", "router", "bgp", "github.com/prometheus/..."}},
+	{"internal/nxos", []string{".", "why", "bgp", "bgp/wire", "rib", "router"}},
+	{"internal/version", nil},
+	{"internal/lab/...", []string{".", "why", "deploy", "examples/...", "internal/lab/...", "internal/linux/...", "internal/localapi", "internal/version", "k8s.io/...", "sigs.k8s.io/yaml", "github.com/vishvananda/netlink", "golang.org/x/..."}},
+	{"deploy", nil},
+	// Layer 5: wiring, and what looks at the whole from outside.
+	{"internal/cli", []string{"..."}},
+	{"cmd/pharos", []string{"internal/cli"}},
+	{"e2e", []string{"..."}},
+	{"interop", []string{"..."}},
+	{"bench/...", []string{"..."}},
+}
+
+// covers reports whether pattern names pkg.
+func covers(pattern, pkg string) bool {
+	if pattern == "..." {
+		return true
+	}
+	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return pkg == base || strings.HasPrefix(pkg, base+"/")
+	}
+	return pattern == pkg
+}
+
+type goPackage struct {
+	imports map[string]string // path → a file that imports it; tests aside
+	doc     string            // text of the package comment
+}
+
+// packages reads every Go package of the module.
+func packages(t *testing.T) map[string]*goPackage {
+	t.Helper()
+	found := map[string]*goPackage{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			name := d.Name()
+			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || path == "controlplane") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		pkg := found[dir]
+		if pkg == nil {
+			pkg = &goPackage{imports: map[string]string{}}
+			found[dir] = pkg
+		}
+		if file.Doc != nil {
+			pkg.doc += file.Doc.Text()
+		}
+		for _, imp := range file.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			pkg.imports[name] = path
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// Imports point the way ARCHITECTURE.md says, so that planners stay free of
+// clients, kernels and clocks.
+func TestImportDirection(t *testing.T) {
+	for dir, pkg := range packages(t) {
+		var allowed []string
+		if i := slices.IndexFunc(rules, func(r rule) bool { return covers(r.pkg, dir) }); i >= 0 {
+			allowed = rules[i].from
+		}
+		for imp, file := range pkg.imports {
+			name := imp
+			if rest, ok := strings.CutPrefix(imp, module); ok {
+				name = strings.TrimPrefix(rest, "/")
+				if name == "" {
+					name = "."
+				}
+			} else if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+				continue // standard library
+			}
+			if !slices.ContainsFunc(allowed, func(p string) bool { return covers(p, name) }) {
+				t.Errorf("%s imports %s; package %s may import, beyond the standard library, only %v (rules in arch_test.go, reasons in ARCHITECTURE.md)", file, imp, dir, allowed)
+			}
+		}
+	}
+}
+
+// Every package says what it is for and where to start reading.
+func TestPackagesAreDocumented(t *testing.T) {
+	pkgs := packages(t)
+	for _, dir := range slices.Sorted(maps.Keys(pkgs)) {
+		doc := pkgs[dir].doc
+		if doc == "" {
+			t.Errorf("package %s has no package comment", dir)
+		} else if !strings.HasPrefix(doc, "Command ") && !strings.Contains(strings.Join(strings.Fields(doc), " "), "Start reading at") {
+			t.Errorf("the comment of package %s does not say where to start reading", dir)
+		}
+	}
+}
+
+// Pure code owns no clock, goroutine or logger: callers bring them.
+func TestPureCodeIsPure(t *testing.T) {
+	pure := []string{".", "why", "bgp/wire", "rib", "ipam", "dataplane"}
+	forbidden := []string{"log", "log/slog", "net", "os", "os/exec", "sync", "net/http"}
+	pkgs := packages(t)
+	for _, dir := range pure {
+		if pkgs[dir] == nil {
+			continue
+		}
+		for _, imp := range forbidden {
+			file, ok := pkgs[dir].imports[imp]
+			if ok && !(dir == "." && imp == "log/slog") { // Secret hides itself from slog
+				t.Errorf("%s imports %s: package %s is pure", file, imp, dir)
+			}
+		}
+	}
+}
+
+// The repository is whole: what a newcomer is told to read is there.
+func TestSignpostsExist(t *testing.T) {
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run"} {
+		if _, err := os.Stat(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
