@@ -29,6 +29,9 @@ const (
 // order is the order of starting; stopping goes the other way.
 var order = []Component{Etcd, APIServer, ControllerManager, Scheduler}
 
+// dependency is what a component can't start without.
+var dependency = map[Component]Component{APIServer: Etcd, ControllerManager: APIServer, Scheduler: APIServer}
+
 // Options says what to start and where. Only Dir is required.
 type Options struct {
 	// Dir is the directory of keys, configuration, data and logs. It is made
@@ -90,26 +93,8 @@ func (o Options) complete() (Options, error) {
 		o.ServiceCIDR = netip.MustParsePrefix("10.233.0.0/18")
 	}
 	o.ServiceCIDR = o.ServiceCIDR.Masked()
-	wanted := o.Components
-	if wanted == nil {
-		wanted = order
-	}
-	o.Components = nil
-	last := -1
-	for i, c := range order {
-		if slices.Contains(wanted, c) {
-			last = i
-		}
-	}
-	for i, c := range order {
-		if slices.Contains(wanted, c) || i <= min(last, slices.Index(order, APIServer)) {
-			o.Components = append(o.Components, c)
-		}
-	}
-	for _, c := range wanted {
-		if !slices.Contains(order, c) {
-			return o, fmt.Errorf("cluster: no component %q", c)
-		}
+	if o.Components, err = closure(o.Components); err != nil {
+		return o, err
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, string) {}
@@ -118,4 +103,29 @@ func (o Options) complete() (Options, error) {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	return o, nil
+}
+
+// closure orders the wanted components, and adds those they depend on.
+func closure(wanted []Component) ([]Component, error) {
+	if wanted == nil {
+		return order, nil
+	}
+	for _, c := range wanted {
+		if !slices.Contains(order, c) {
+			return nil, fmt.Errorf("cluster: no component %q", c)
+		}
+	}
+	needed := map[Component]bool{}
+	for _, c := range wanted {
+		for ; c != ""; c = dependency[c] {
+			needed[c] = true
+		}
+	}
+	var all []Component
+	for _, c := range order {
+		if needed[c] {
+			all = append(all, c)
+		}
+	}
+	return all, nil
 }
