@@ -278,14 +278,22 @@ func appendReflection(dst []byte, a *Attrs) []byte {
 	at := len(dst)
 	dst = append(dst, FlagOptional|FlagExtended, byte(AttrClusterList), 0, 0)
 	for _, id := range a.ClusterList {
-		b := id.As4()
+		b := as4(id)
 		dst = append(dst, b[:]...)
 	}
 	return closeExtended(dst, at)
 }
 
+// as4 is netip.Addr.As4 without its panic: an identifier that is not an IPv4 address becomes 0.0.0.0.
+func as4(a netip.Addr) [4]byte {
+	if !a.Is4() {
+		return [4]byte{}
+	}
+	return a.As4()
+}
+
 func appendAddr(dst []byte, flags uint8, t AttrType, a netip.Addr) []byte {
-	b := a.As4()
+	b := as4(a)
 	return append(append(dst, flags, byte(t), 4), b[:]...)
 }
 
@@ -300,6 +308,6 @@ func appendAggregator(dst []byte, t AttrType, g Aggregator, size int) []byte {
 	} else {
 		dst = binary.BigEndian.AppendUint32(dst, g.AS)
 	}
-	id := g.ID.As4()
+	id := as4(g.ID)
 	return append(dst, id[:]...)
 }
