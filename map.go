@@ -27,6 +27,20 @@ type entry[K comparable, V comparable] struct {
 
 func slot[K comparable](key K) int { return int(maphash.Comparable(seed, key) % buckets) }
 
+// MapOf returns a Map of the entries of a Go map. It costs less than as many
+// calls of With.
+func MapOf[K comparable, V comparable](entries map[K]V) Map[K, V] {
+	if len(entries) == 0 {
+		return Map[K, V]{}
+	}
+	root := new([buckets][]entry[K, V])
+	for key, value := range entries {
+		i := slot(key)
+		root[i] = append(root[i], entry[K, V]{key, value})
+	}
+	return Map[K, V]{root, len(entries)}
+}
+
 // Len returns the number of entries.
 func (m Map[K, V]) Len() int { return m.n }
 

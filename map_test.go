@@ -32,6 +32,9 @@ func TestMapAgreesWithModel(t *testing.T) {
 		history = append(history, now)
 	}
 	for _, v := range history {
+		if got := maps.Collect(MapOf(v.model).All()); !maps.Equal(got, v.model) || MapOf(v.model).Len() != len(v.model) {
+			t.Fatalf("MapOf holds %d entries, its model %d", len(got), len(v.model))
+		}
 		if got := maps.Collect(v.m.All()); !maps.Equal(got, v.model) || v.m.Len() != len(v.model) {
 			t.Fatalf("a version holds %d entries (Len %d), its model %d", len(got), v.m.Len(), len(v.model))
 		}

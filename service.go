@@ -56,6 +56,7 @@ const (
 // status says already. Every address is valid and unmapped.
 type Service struct {
 	Name    Name
+	UID     string // tells the Service from a later one of the same name
 	Type    ServiceType
 	Created time.Time
 

@@ -20,6 +20,9 @@ const (
 	NotLoadBalancer         // the Service's type needs no address
 	NotSynced               // the cluster is not yet known in full
 	DeprecatedAnnotation
+	AdditionalAssignFailed // a dual-stack Service has one address and lacks the other
+	NotEnoughClusterIPs    // two families are required of a Service with one cluster IP
+	NoClusterIPs           // without a cluster IP a Service's families are unknown
 
 	// The reasons of a speaker, named as MetalLB logs them.
 	NodeAssigned            // announced from this node
@@ -62,6 +65,9 @@ var codes = [...]info{
 	NotLoadBalancer:             {"notLoadBalancer", false, "the Service is not of type LoadBalancer"},
 	NotSynced:                   {"notSynced", false, "the cluster is not yet known in full"},
 	DeprecatedAnnotation:        {"deprecatedAnnotation", true, "the annotation's prefix metallb.universe.tf/ is deprecated, use metallb.io/"},
+	AdditionalAssignFailed:      {"AdditionalAssignFailed", false, "the Service's second family has no address"},
+	NotEnoughClusterIPs:         {"not enough clusterips", true, "the Service requires two families and has one cluster IP"},
+	NoClusterIPs:                {"noclusterIPsIPFamily", true, "the Service has no cluster IP that tells its families"},
 	NodeAssigned:                {"nodeAssigned", false, "the address is announced"},
 	NoIPAllocated:               {"noIPAllocated", false, "the Service has no address yet"},
 	IPNotAllowed:                {"ipNotAllowed", true, "the address is in no pool"},
