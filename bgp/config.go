@@ -1,0 +1,269 @@
+package bgp
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp/wire"
+)
+
+// Defaults of Config's fields.
+const (
+	// Port is BGP's TCP port (RFC 4271 §4.1, IANA).
+	Port = 179
+	// DefaultHoldTime is proposed when Config.HoldTime is nil. The lower of the
+	// two sides' values is used, so it is we who decide against a switch's
+	// usual 180 s.
+	DefaultHoldTime = 9 * time.Second
+	// DefaultConnectRetry bounds the pause between two attempts to reach a peer
+	// that does not answer, when Config.ConnectRetry is zero.
+	DefaultConnectRetry = time.Second
+	// maxPassword is the longest key the kernel takes (TCP_MD5SIG_MAXKEYLEN).
+	maxPassword = 80
+)
+
+// Config is one neighbor: what the session is made of. It is a value; the
+// engine keeps its own copy.
+type Config struct {
+	// Name is the caller's key for the neighbor, unique in a Server.
+	Name string
+	// LocalAS and RemoteAS are the two autonomous systems, 1..4294967295. Equal
+	// ones make the session internal (iBGP). A peer that names another AS in its
+	// OPEN is refused with NOTIFICATION 2/2.
+	LocalAS, RemoteAS uint32
+	// RouterID is our BGP Identifier: a non-zero IPv4 address used as a number
+	// (RFC 6286). It must differ between speakers of one AS.
+	RouterID netip.Addr
+	// LocalAddr is the source address of our connections and the only one on
+	// which the peer's are taken. The zero value leaves it to the kernel's
+	// routes and takes the peer's connections on any address.
+	LocalAddr netip.Addr
+	// RemoteAddr is the peer's address, with a zone if it is link-local.
+	RemoteAddr netip.Addr
+	// RemotePort is the TCP port we dial; 0 means 179.
+	RemotePort uint16
+	// HoldTime is the hold time we propose: 0 (never expires) or 3 s to 65535 s
+	// in whole seconds. Nil means DefaultHoldTime.
+	HoldTime *time.Duration
+	// KeepaliveTime is the pause between our KEEPALIVEs: 1 s up to the hold
+	// time. Nil, or more than a third of the negotiated hold time, means a third
+	// of it (RFC 4271 §10).
+	KeepaliveTime *time.Duration
+	// ConnectRetry is the longest pause between two attempts to reach a peer
+	// that does not answer at all; the first pauses are shorter. 1 s to 65535 s;
+	// zero means DefaultConnectRetry.
+	ConnectRetry time.Duration
+	// Password is the key of TCP MD5 signatures (RFC 2385), at most 80 octets;
+	// empty means none. It is never logged and no Status shows it.
+	Password string
+	// Families are the address families we offer; what the peer offers too is
+	// used. Nil means the family of RemoteAddr.
+	Families []wire.Family
+	// NextHopIPv4 and NextHopIPv6 stand for "self" in routes whose family is not
+	// the session's own: over IPv4 an IPv6 route needs NextHopIPv6, and the
+	// other way round. Zero: such routes are held back and counted in
+	// SessionStatus.Withheld. For the session's own family they override its
+	// local address.
+	NextHopIPv4, NextHopIPv6 netip.Addr
+	// Passive peers are never dialed; they must connect to us.
+	Passive bool
+	// MultiHop says that the peer of an external session may be more than one
+	// hop away. Unset, our packets to an external peer leave with TTL 1.
+	// Internal sessions are never limited.
+	MultiHop bool
+	// TTLSecurity, if not zero, is the greatest number of hops the peer's packets
+	// may have travelled, 1..254: ours leave with TTL 255 and those that arrive
+	// with less than 256-TTLSecurity are dropped by the kernel (GTSM, RFC 5082).
+	// It takes MultiHop's place.
+	TTLSecurity uint8
+}
+
+// Validate says what makes the configuration unusable. All faults are joined.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Name == "" {
+		bad("name is empty")
+	}
+	if c.LocalAS == 0 || c.RemoteAS == 0 {
+		bad("autonomous system 0 is reserved (RFC 7607)")
+	}
+	if c.LocalAS == wire.ASTrans || c.RemoteAS == wire.ASTrans {
+		bad("autonomous system %d is reserved (RFC 6793)", wire.ASTrans)
+	}
+	if !c.RouterID.Is4() || c.RouterID.IsUnspecified() {
+		bad("router id %v is not a non-zero IPv4 address", c.RouterID)
+	}
+	if !c.RemoteAddr.IsValid() || c.RemoteAddr.IsUnspecified() || c.RemoteAddr.IsMulticast() {
+		bad("remote address %v is not a host's", c.RemoteAddr)
+	}
+	if c.LocalAddr.IsValid() && c.LocalAddr.Unmap().Is4() != c.RemoteAddr.Unmap().Is4() {
+		bad("local address %v and remote address %v are of different families", c.LocalAddr, c.RemoteAddr)
+	}
+	if h := c.HoldTime; h != nil && *h != 0 && (*h < 3*time.Second || *h > 65535*time.Second || *h%time.Second != 0) {
+		bad("hold time %v is neither 0 nor whole seconds of 3s to 65535s (RFC 4271 §4.2)", *h)
+	}
+	if k := c.KeepaliveTime; k != nil {
+		if *k < time.Second {
+			bad("keepalive time %v is below 1s (RFC 4271 §4.4)", *k)
+		}
+		if h := c.holdTime(); h != 0 && *k > h {
+			bad("keepalive time %v is above the hold time %v", *k, h)
+		}
+	}
+	if r := c.ConnectRetry; r != 0 && (r < time.Second || r > 65535*time.Second) {
+		bad("connect retry time %v is outside 1s to 65535s", r)
+	}
+	if len(c.Password) > maxPassword {
+		bad("password is longer than %d octets", maxPassword)
+	}
+	for _, f := range c.Families {
+		if f != wire.IPv4Unicast && f != wire.IPv6Unicast {
+			bad("address family %v is not supported", f)
+		}
+	}
+	if a := c.NextHopIPv4; a.IsValid() && (!a.Is4() || a.IsUnspecified()) {
+		bad("IPv4 next hop %v is not an IPv4 host address", a)
+	}
+	if a := c.NextHopIPv6; a.IsValid() && (!a.Is6() || a.Is4In6() || a.IsUnspecified()) {
+		bad("IPv6 next hop %v is not an IPv6 host address", a)
+	}
+	if c.TTLSecurity == 255 {
+		bad("ttl security of 255 hops would drop nothing")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("peer %q: %w", c.Name, err)
+	}
+	return nil
+}
+
+// Internal says whether the session stays inside one AS (iBGP).
+func (c *Config) Internal() bool { return c.LocalAS == c.RemoteAS }
+
+// Remote is the address and port we dial.
+func (c *Config) Remote() netip.AddrPort {
+	return netip.AddrPortFrom(c.RemoteAddr, cmp.Or(c.RemotePort, Port))
+}
+
+// TTL is the time to live (hop limit) that the session's packets leave with;
+// 0 means the kernel's default.
+func (c *Config) TTL() int {
+	switch {
+	case c.TTLSecurity != 0:
+		return 255
+	case c.Internal() || c.MultiHop:
+		return 0
+	default:
+		return 1
+	}
+}
+
+// MinTTL is the lowest time to live accepted from the peer; 0 means any.
+func (c *Config) MinTTL() int {
+	if c.TTLSecurity == 0 {
+		return 0
+	}
+	return 256 - int(c.TTLSecurity)
+}
+
+func (c *Config) holdTime() time.Duration {
+	if c.HoldTime == nil {
+		return DefaultHoldTime
+	}
+	return *c.HoldTime
+}
+
+func (c *Config) connectRetry() time.Duration { return cmp.Or(c.ConnectRetry, DefaultConnectRetry) }
+
+func (c *Config) families() []wire.Family {
+	if len(c.Families) > 0 {
+		return c.Families
+	}
+	if c.RemoteAddr.Unmap().Is4() {
+		return []wire.Family{wire.IPv4Unicast}
+	}
+	return []wire.Family{wire.IPv6Unicast}
+}
+
+// normal returns a copy that shares nothing with the caller, with mapped
+// addresses unmapped and the families in order, each once.
+func (c Config) normal() Config {
+	c.RemoteAddr, c.LocalAddr = c.RemoteAddr.Unmap(), c.LocalAddr.Unmap()
+	c.HoldTime, c.KeepaliveTime = clonePtr(c.HoldTime), clonePtr(c.KeepaliveTime)
+	c.Families = slices.Clone(c.Families)
+	slices.SortFunc(c.Families, func(a, b wire.Family) int {
+		return cmp.Or(cmp.Compare(a.AFI, b.AFI), cmp.Compare(a.SAFI, b.SAFI))
+	})
+	c.Families = slices.Compact(c.Families)
+	return c
+}
+
+// equal compares normal configurations.
+func (c *Config) equal(o *Config) bool {
+	a, b := *c, *o
+	if !slices.Equal(a.Families, b.Families) || !equalPtr(a.HoldTime, b.HoldTime) || !equalPtr(a.KeepaliveTime, b.KeepaliveTime) {
+		return false
+	}
+	return a.Name == b.Name && a.LocalAS == b.LocalAS && a.RemoteAS == b.RemoteAS && a.RouterID == b.RouterID &&
+		a.LocalAddr == b.LocalAddr && a.RemoteAddr == b.RemoteAddr && a.RemotePort == b.RemotePort &&
+		a.ConnectRetry == b.ConnectRetry && a.Password == b.Password &&
+		a.NextHopIPv4 == b.NextHopIPv4 && a.NextHopIPv6 == b.NextHopIPv6 &&
+		a.Passive == b.Passive && a.MultiHop == b.MultiHop && a.TTLSecurity == b.TTLSecurity
+}
+
+// open is the OPEN we send.
+func (c *Config) open() *wire.Open {
+	return wire.NewOpen(c.LocalAS, uint16(c.holdTime()/time.Second), c.RouterID, c.families()...)
+}
+
+func clonePtr[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
+func equalPtr[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+// validateSet checks a whole set of neighbors and returns normal copies.
+func validateSet(peers []Config) ([]Config, error) {
+	type endpoint struct {
+		local  netip.Addr
+		remote netip.AddrPort
+	}
+	names := make(map[string]bool, len(peers))
+	ends := make(map[endpoint]string, len(peers))
+	out := make([]Config, 0, len(peers))
+	var errs []error
+	for _, c := range peers {
+		if err := c.Validate(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c = c.normal()
+		if names[c.Name] {
+			errs = append(errs, fmt.Errorf("peer %q: name given twice", c.Name))
+		}
+		names[c.Name] = true
+		end := endpoint{c.LocalAddr, c.Remote()}
+		if other, ok := ends[end]; ok {
+			errs = append(errs, fmt.Errorf("peer %q: same remote address, port and local address as peer %q", c.Name, other))
+		}
+		ends[end] = c.Name
+		out = append(out, c)
+	}
+	return out, errors.Join(errs...)
+}
+
+// jitter shortens d to between 75 and 100 percent of it (RFC 4271 §10).
+func jitter(r *rand.Rand, d time.Duration) time.Duration {
+	return d - time.Duration(r.Float64()*float64(d)/4)
+}

@@ -1,0 +1,54 @@
+// Package bgp is a BGP speaker engine: sessions with a set of peers, the routes
+// each of them shall have, and word of the routes they send.
+//
+// It chooses no paths and keeps no table of received routes (package rib does),
+// opens no sockets itself (internal/linux/bgptcp does) and knows nothing of
+// Kubernetes. The codec is package wire.
+//
+//	SetPeers, Apply ─▶ Server ──┬──▶ peer ──▶ Machine   pure: RFC 4271 §8, Step and Deadline
+//	                            │     │  ▲ events │ effects
+//	Status          ◀───────────┤     ▼  └────────┘
+//	                            │    conn ──▶ reader ─▶ wire.Decode ─▶ Handler
+//	Listener ─ by address ──────┘          └▶ writer ◀─ adjOut (desired ≠ sent ─▶ UPDATEs)
+//
+// The machine's states, for one connection; a session has one or two connections
+// while it comes up (collision.go):
+//
+//	        ┌────────────── pause after a failure ◀──────────────┐
+//	        ▼                                                    │
+//	Start ▶ Idle ─▶ Connect ─ TCP ─▶ OpenSent ─ OPEN ─▶ OpenConfirm ─ KEEPALIVE ─▶ Established
+//	          └───▶ Active ─ TCP from the peer ─▲
+//
+// # Where the engine goes beyond, or against, the letter of RFC 4271
+//
+//   - Pauses grow: 100 ms, doubled up to Config.ConnectRetry while the peer does
+//     not answer at all; 100 ms, doubled up to 30 s after sessions that were refused
+//     or lost early. So a peer that comes back is found within about a second, and
+//     one that refuses us after OPEN is not hammered. All are jittered (§10).
+//   - In the pause (Idle with IdleHoldTimer) the peer's own connections are taken,
+//     except for a quarter of a second after an OPEN exchange that failed.
+//   - A connection waits 30 s for OPEN, not four minutes.
+//   - When a peer with an Established session connects again, the new connection is
+//     kept aside for a second while the old one is probed: a peer that lost its
+//     power is back at once, without waiting for the hold timer. See
+//     Machine.challenge.
+//   - A newer incoming connection replaces an older one that is not Established.
+//   - A hold timer found expired more than a second late is extended once, by a
+//     second: it was we who did not run.
+//   - There is no DelayOpenTimer. KEEPALIVEs are sent even if an UPDATE was sent a
+//     moment ago.
+//
+// Invariants: constructors start nothing; Run owns every goroutine and waits for
+// them; one goroutine per peer owns its machine. A peer that reads slowly, sends
+// slowly, floods or lies costs bounded memory and disturbs no other peer. Only
+// prefixes given to Apply are ever sent, and only in negotiated families. At most
+// one session per peer is Established. Handler calls of a peer are in order:
+// Established, then routes, then Closed.
+//
+// RFC 4271, 4486 (CEASE), 6608 (FSM errors), 7606 (UPDATE errors), 6286
+// (identifier), 4724 §2 (End-of-RIB), 2918 (route refresh), 9687 (send hold
+// timer), 6793, 4760, 5492 through package wire; 2385 and 5082 through the
+// transport.
+//
+// Start reading at Machine.Step, then peer.run.
+package bgp

@@ -1,0 +1,446 @@
+package bgp
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp/wire"
+)
+
+// peer runs the Machine of one neighbor. Its goroutine owns the machine and the
+// connections; everybody else sends to its channels or reads what it published.
+//
+//	SetPeers ─ poke ─┐                       ┌─▶ Dialer
+//	listener ─ offer ┤        ┌─────────┐    ├─▶ conn: reader, writer
+//	dial ──── dialed ┼─ run ─▶│ Machine │─▶──┤
+//	readers ── inbox ┤        └─────────┘    ├─▶ Handler
+//	timer ───────────┘                       └─▶ Status
+type peer struct {
+	name     string
+	opt      Options
+	log      *slog.Logger
+	routes   *adjOut
+	tally    tally
+	poked    chan struct{}
+	leave    chan struct{} // closed by quit
+	done     chan struct{} // closed when run is over
+	accepted chan net.Conn
+	dialed   chan dialResult
+	inbox    chan batch
+
+	mu     sync.Mutex
+	wanted Config
+	status SessionStatus
+
+	// Owned by run.
+	cfg      Config
+	m        *Machine
+	conns    map[ConnID]*conn
+	lastConn ConnID
+	dialing  context.CancelFunc // nil: no attempt is under way
+	attempt  int
+	current  *message // what Deliver is about
+	todo     []Event
+	ends     map[wire.Family]time.Time // End-of-RIB received
+	wg       sync.WaitGroup
+	malf     uint64
+	lastMalf wire.Finding
+	in       struct{ announced, withdrawn uint64 }
+	lastFail string
+}
+
+type dialResult struct {
+	attempt int
+	conn    net.Conn
+	err     error
+}
+
+func newPeer(c Config, opt Options) *peer {
+	p := &peer{
+		name: c.Name, opt: opt,
+		log:      opt.Log.With("peer", c.Name, "remote", c.RemoteAddr),
+		routes:   newAdjOut(),
+		poked:    make(chan struct{}, 1),
+		leave:    make(chan struct{}),
+		done:     make(chan struct{}),
+		accepted: make(chan net.Conn, 4),
+		dialed:   make(chan dialResult),
+		inbox:    make(chan batch, 4),
+		wanted:   c,
+		conns:    make(map[ConnID]*conn),
+	}
+	p.status = SessionStatus{Name: c.Name}
+	p.setStatusConfig(c)
+	return p
+}
+
+// want sets the configuration that shall be in force.
+func (p *peer) want(c Config) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wanted.equal(&c) {
+		return
+	}
+	p.wanted = c
+	select {
+	case p.poked <- struct{}{}:
+	default:
+	}
+}
+
+func (p *peer) config() Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wanted
+}
+
+// quit makes run say goodbye and return.
+func (p *peer) quit() { close(p.leave) }
+
+// offer hands over a connection from the peer; one too many at a time is refused.
+func (p *peer) offer(c net.Conn) {
+	select {
+	case p.accepted <- c:
+	case <-p.done:
+		c.Close()
+	default:
+		c.Close()
+	}
+}
+
+// run keeps the session until ctx ends or quit is called.
+func (p *peer) run(ctx context.Context) {
+	defer close(p.done)
+	p.cfg = p.config()
+	p.m = NewMachine(p.cfg, rand.Uint64())
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	p.step(Start{})
+	for {
+		p.publish()
+		if d := p.m.Deadline(); !d.IsZero() {
+			timer.Reset(time.Until(d))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			p.end(Stop{CauseShutdown, cease(wire.SubCeaseShutdown)})
+			return
+		case <-p.leave:
+			p.end(Stop{CauseDeconfigured, cease(wire.SubCeaseDeconfigured)})
+			return
+		case <-p.poked:
+			p.reconfigure()
+		case c := <-p.accepted:
+			p.step(Accepted{p.adopt(c)})
+		case r := <-p.dialed:
+			p.connected(r)
+		case b := <-p.inbox:
+			p.receive(b)
+		case <-timer.C:
+			p.drain() // what came in time goes before what it was waited for
+			p.step(Tick{})
+		}
+	}
+}
+
+// end stops the machine and waits for the goodbyes.
+func (p *peer) end(e Stop) {
+	p.step(e)
+	p.wg.Wait()
+	for {
+		select {
+		case c := <-p.accepted:
+			c.Close()
+		default:
+			p.publish()
+			return
+		}
+	}
+}
+
+// drain takes in what readers have ready.
+func (p *peer) drain() {
+	for range cap(p.inbox) {
+		select {
+		case b := <-p.inbox:
+			p.receive(b)
+		default:
+			return
+		}
+	}
+}
+
+// reconfigure closes the session and begins a new one, if the configuration
+// changed.
+func (p *peer) reconfigure() {
+	c := p.config()
+	if c.equal(&p.cfg) {
+		return
+	}
+	p.step(Stop{CauseConfigChange, cease(wire.SubCeaseConfigChange)})
+	before := p.m.Info()
+	p.cfg = c
+	p.log = p.opt.Log.With("peer", c.Name, "remote", c.RemoteAddr)
+	p.m = NewMachine(c, rand.Uint64())
+	p.m.inherit(before)
+	p.step(Start{})
+}
+
+// step takes an event to the machine and does what it says, then what follows
+// from that.
+func (p *peer) step(e Event) {
+	p.todo = append(p.todo, e)
+	for len(p.todo) > 0 {
+		e := p.todo[0]
+		p.todo = p.todo[1:]
+		for _, f := range p.m.Step(time.Now(), e) {
+			p.do(f)
+		}
+	}
+}
+
+func (p *peer) do(f Effect) {
+	switch f := f.(type) {
+	case Dial:
+		p.dial()
+	case CancelDial:
+		p.cancelDial()
+	case SendOpen:
+		if c := p.conns[f.Conn]; c != nil {
+			if err := c.sendOpen(f.Open); err != nil {
+				p.todo = append(p.todo, Closed{f.Conn, err})
+			}
+		}
+	case SendKeepalive:
+		if c := p.conns[f.Conn]; c != nil {
+			c.sendKeepalive()
+		}
+	case Close:
+		if c := p.conns[f.Conn]; c != nil {
+			c.finish(f.Notification)
+			delete(p.conns, f.Conn)
+		}
+	case Up:
+		p.up(f)
+	case Deliver:
+		p.deliver()
+	case Ended:
+		p.routes.detach()
+		p.log.Warn("bgp session ended", "cause", f.Down.Cause.String(), "reason", f.Down.String())
+		p.opt.Handler.Closed(p.name, f.Down)
+	case Failed:
+		p.failed(f.Down)
+	case Probe:
+		p.todo = append(p.todo, Alive{f.Conn, p.alive(f.Conn, f.Within)})
+	}
+}
+
+func (p *peer) up(f Up) {
+	c := p.conns[f.Conn]
+	p.in.announced, p.in.withdrawn = 0, 0
+	p.ends = make(map[wire.Family]time.Time)
+	p.lastFail = ""
+	c.attach(p.m.Info().HoldTime)
+	p.routes.attach(newOutbound(&p.cfg, f.Session, c.local.Addr()), c.poke)
+	p.publish()
+	p.log.Info("bgp session established", "local", c.local, "port", c.remote.Port())
+	p.opt.Handler.Established(p.name, p.Status())
+}
+
+// failed logs why an attempt came to nothing, once for attempts that fail alike.
+func (p *peer) failed(d Down) {
+	level := slog.LevelDebug
+	if s := d.String(); s != p.lastFail {
+		p.lastFail, level = s, slog.LevelWarn
+	}
+	p.log.Log(context.Background(), level, "bgp session not established", "cause", d.Cause.String(), "reason", d.String())
+}
+
+// alive says if the peer's TCP acknowledged anything within d. Where that cannot
+// be told the connection is taken to be alive, as RFC 4271 §6.8 has it.
+func (p *peer) alive(id ConnID, d time.Duration) bool {
+	c := p.conns[id]
+	if c == nil {
+		return false
+	}
+	a, ok := c.nc.(acker)
+	if !ok {
+		return true
+	}
+	since, err := a.SinceAck()
+	return err != nil || since < d
+}
+
+// dial starts an attempt to connect.
+func (p *peer) dial() {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.dialing = cancel
+	p.attempt++
+	attempt, cfg := p.attempt, p.cfg
+	p.wg.Go(func() {
+		var r dialResult
+		if p.opt.Dialer == nil {
+			r = dialResult{attempt: attempt, err: errNoDialer}
+		} else {
+			r.attempt = attempt
+			r.conn, r.err = p.opt.Dialer.Dial(ctx, cfg)
+		}
+		select {
+		case p.dialed <- r:
+		case <-ctx.Done():
+			if r.conn != nil {
+				r.conn.Close()
+			}
+		}
+	})
+}
+
+func (p *peer) cancelDial() {
+	if p.dialing != nil {
+		p.dialing()
+		p.dialing = nil
+	}
+}
+
+// connected takes the outcome of an attempt; one that was given up is not told of.
+func (p *peer) connected(r dialResult) {
+	if p.dialing == nil || r.attempt != p.attempt {
+		if r.conn != nil {
+			r.conn.Close()
+		}
+		return
+	}
+	p.cancelDial()
+	if r.err != nil {
+		p.step(ConnectFailed{r.err})
+		return
+	}
+	p.step(Connected{p.adopt(r.conn)})
+}
+
+// adopt gives a connection its number and starts to read.
+func (p *peer) adopt(nc net.Conn) ConnID {
+	p.lastConn++
+	c := newConn(p.lastConn, nc, &p.cfg, &p.tally, p.routes, p.inbox)
+	p.conns[c.id] = c
+	c.start(&p.wg)
+	return c.id
+}
+
+// receive takes what a connection read. The machine may close it at any message.
+func (p *peer) receive(b batch) {
+	c := b.conn
+	for i := range b.messages {
+		if p.conns[c.id] != c {
+			return
+		}
+		p.current = &b.messages[i]
+		p.step(p.current.event(c.id))
+	}
+	if b.over && p.conns[c.id] == c {
+		if b.stalled {
+			p.step(SendStalled{c.id})
+		} else {
+			p.step(Closed{c.id, b.err})
+		}
+	}
+}
+
+func (m *message) event(id ConnID) Event {
+	switch {
+	case m.bad != nil:
+		return Malformed{id, m.bad}
+	case m.open != nil:
+		return OpenReceived{id, m.open}
+	case m.notif != nil:
+		return NotificationReceived{id, m.notif}
+	case m.typ == wire.TypeUpdate:
+		return UpdateReceived{id}
+	case m.typ == wire.TypeRouteRefresh:
+		return RefreshReceived{id}
+	default:
+		return KeepaliveReceived{id}
+	}
+}
+
+// deliver hands the current message to the handler.
+func (p *peer) deliver() {
+	m := p.current
+	if m.refresh != nil {
+		p.refresh(m.refresh)
+		return
+	}
+	u := m.update
+	if f := u.EndOfRIB; f != (wire.Family{}) {
+		if _, ok := p.ends[f]; !ok {
+			p.ends[f] = time.Now()
+		}
+		p.opt.Handler.EndOfRIB(p.name, f)
+		return
+	}
+	if m.report.Outcome != wire.Accept {
+		p.malformed(&m.report)
+	}
+	p.refuseOwnNextHop(u)
+	p.in.announced += uint64(len(u.NLRI))
+	p.in.withdrawn += uint64(len(u.Withdrawn))
+	if len(u.NLRI)+len(u.Withdrawn) > 0 {
+		p.opt.Handler.Update(p.name, u)
+	}
+}
+
+// refresh answers a request for our routes (RFC 2918 §4); other subtypes belong
+// to capabilities that we do not offer (RFC 7313 §5: to be ignored).
+func (p *peer) refresh(r *wire.RouteRefresh) {
+	info := p.m.Info()
+	if r.Subtype != wire.RefreshRequest || !info.Session.Has(r.Family) {
+		return
+	}
+	p.routes.resend(r.Family)
+	p.opt.Handler.Refresh(p.name, r.Family)
+}
+
+func (p *peer) malformed(r *wire.Report) {
+	p.malf++
+	for _, f := range r.Findings {
+		if f.Outcome != r.Outcome {
+			continue
+		}
+		if f != p.lastMalf {
+			p.log.Warn("bgp update malformed", "finding", f.String(), "clause", f.Reason.Clause())
+		}
+		p.lastMalf = f
+		return
+	}
+}
+
+// refuseOwnNextHop withdraws routes that lead to ourselves (RFC 4271 §6.3,
+// NEXT_HOP a).
+func (p *peer) refuseOwnNextHop(u *wire.Update) {
+	if len(u.NLRI) == 0 || u.Attrs == nil {
+		return
+	}
+	c := p.conns[p.m.Info().Conn]
+	if c == nil {
+		return
+	}
+	own := c.local.Addr().WithZone("")
+	if u.Attrs.NextHop != own && u.Attrs.NextHop6 != own {
+		return
+	}
+	u.NLRI = slices.DeleteFunc(u.NLRI, func(q netip.Prefix) bool {
+		if u.Attrs.NextHopFor(q) != own {
+			return false
+		}
+		u.Withdrawn = append(u.Withdrawn, q)
+		return true
+	})
+}

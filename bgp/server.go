@@ -1,0 +1,324 @@
+package bgp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp/wire"
+)
+
+// Options are what a Server is built on.
+type Options struct {
+	// Dialer connects to peers. Nil: every peer is passive.
+	Dialer Dialer
+	// Listener opens the sockets of ListenAddrs. Nil: the Server never listens.
+	Listener    ListenFunc
+	ListenAddrs []netip.AddrPort
+	// Handler is told of sessions and routes. Nil: nobody is.
+	Handler Handler
+	// Log gets sessions' ups and downs and what peers did wrong. Nil: nothing is
+	// logged.
+	Log *slog.Logger
+}
+
+// Change is one wish about one peer's table: the prefix with these attributes, or
+// not at all.
+type Change struct {
+	Peer   string
+	Prefix netip.Prefix
+	Attrs  *Attrs // nil: the peer shall not have the prefix
+}
+
+// Server keeps sessions with a set of peers. Its methods may be called from any
+// goroutine.
+type Server struct {
+	opt Options
+
+	mu        sync.Mutex
+	peers     map[string]*peer
+	leaving   map[string]*peer // removed peers whose goodbye may still be under way
+	listeners []Listener
+	ctx       context.Context // Run's, while it runs
+	ran       bool
+	sessions  sync.WaitGroup
+}
+
+// NewServer checks the options; it starts nothing.
+func NewServer(opt Options) (*Server, error) {
+	switch {
+	case opt.Dialer == nil && opt.Listener == nil:
+		return nil, errors.New("bgp server needs a dialer or a listener")
+	case opt.Listener != nil && len(opt.ListenAddrs) == 0:
+		return nil, errors.New("bgp server has a listener but no address to listen on")
+	case opt.Listener == nil && len(opt.ListenAddrs) > 0:
+		return nil, errors.New("bgp server has addresses to listen on but no listener")
+	}
+	if opt.Handler == nil {
+		opt.Handler = nobody{}
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{opt: opt, peers: make(map[string]*peer), leaving: make(map[string]*peer)}, nil
+}
+
+// Run keeps the sessions until ctx ends, then says goodbye (NOTIFICATION Cease,
+// administrative shutdown), closes and waits for everything it started; that
+// takes at most about a second. It may be called once. The error is that of a
+// socket that cannot be listened on.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	// Accept returns only when the listener is closed.
+	unblock := context.AfterFunc(ctx, func() {
+		for _, l := range s.listeners {
+			l.Close()
+		}
+	})
+	defer unblock()
+	var accepting sync.WaitGroup
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		accepting.Go(func() {
+			if err := s.accept(ctx, l); err != nil {
+				failed <- err
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		cancel()
+	}
+	s.mu.Lock()
+	s.ctx = nil
+	s.mu.Unlock()
+	accepting.Wait()
+	s.sessions.Wait()
+	return err
+}
+
+// open opens the listening sockets and starts the sessions.
+func (s *Server) open(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ran {
+		return errors.New("bgp server was run before")
+	}
+	for _, addr := range s.opt.ListenAddrs {
+		l, err := s.opt.Listener(ctx, addr)
+		if err != nil {
+			for _, l := range s.listeners {
+				l.Close()
+			}
+			s.listeners = nil
+			return fmt.Errorf("listen for bgp on %v: %w", addr, err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	s.ran, s.ctx = true, ctx
+	if err := s.tellListeners(); err != nil {
+		s.opt.Log.Error("bgp listener cannot serve a peer", "err", err)
+	}
+	for _, p := range s.peers {
+		s.start(p)
+	}
+	return nil
+}
+
+// start runs a peer's session, after that of a removed peer of the same name.
+// The caller holds mu.
+func (s *Server) start(p *peer) {
+	ctx, before := s.ctx, s.leaving[p.name]
+	s.sessions.Go(func() {
+		if before != nil {
+			<-before.done
+		}
+		p.run(ctx)
+	})
+}
+
+// SetPeers replaces the whole set of peers. Sessions whose configuration is the
+// same as before are not touched; those whose configuration changed are closed
+// with Cease and opened anew, and keep what Apply asked for; those not in the set
+// any more are closed and forgotten. It does not wait for any of this.
+//
+// An invalid configuration is an error, and then nothing has changed. An error of
+// the listeners (a password that the kernel does not take) is returned after all
+// else is done.
+func (s *Server) SetPeers(peers []Config) error {
+	configs, err := validateSet(peers)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.peers
+	s.peers = make(map[string]*peer, len(configs))
+	var fresh []*peer
+	for _, c := range configs {
+		p, ok := old[c.Name]
+		if !ok {
+			p = newPeer(c, s.opt)
+			fresh = append(fresh, p)
+		}
+		s.peers[c.Name] = p
+		delete(old, c.Name)
+		p.want(c)
+	}
+	for name, p := range old {
+		p.quit()
+		if s.ctx != nil {
+			s.leaving[name] = p
+		}
+	}
+	maps.DeleteFunc(s.leaving, func(_ string, p *peer) bool {
+		select {
+		case <-p.done:
+			return true
+		default:
+			return false
+		}
+	})
+	err = s.tellListeners()
+	if s.ctx != nil {
+		for _, p := range fresh {
+			s.start(p)
+		}
+	}
+	return err
+}
+
+// tellListeners makes the set of peers known to the listeners. The caller holds mu.
+func (s *Server) tellListeners() error {
+	if len(s.listeners) == 0 {
+		return nil
+	}
+	configs := make([]Config, 0, len(s.peers))
+	for _, p := range s.peers {
+		configs = append(configs, p.config())
+	}
+	slices.SortFunc(configs, func(a, b Config) int { return cmp.Compare(a.Name, b.Name) })
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.SetPeers(configs))
+	}
+	return errors.Join(errs...)
+}
+
+// accept hands connections to their peers until the listener is closed.
+func (s *Server) accept(ctx context.Context, l Listener) error {
+	for {
+		c, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				c.Close()
+			}
+			return nil
+		}
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept bgp connections on %v: %w", l.Addr(), err)
+		case err != nil: // out of file descriptors, or a connection that died in the queue
+			s.opt.Log.Warn("bgp connection not accepted", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		local, remote := addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
+		p := s.peerOf(local.Addr(), remote.Addr())
+		if p == nil {
+			s.opt.Log.Debug("bgp connection of a stranger refused", "remote", remote)
+			c.Close()
+			continue
+		}
+		p.offer(c)
+	}
+}
+
+// peerOf finds the peer that a connection is from; one that insists on our local
+// address goes before one that does not, then the name decides.
+func (s *Server) peerOf(local, remote netip.Addr) *peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found *peer
+	var exact bool
+	for _, p := range s.peers {
+		c := p.config()
+		if c.RemoteAddr != remote || c.LocalAddr.IsValid() && c.LocalAddr != local {
+			continue
+		}
+		if found == nil || c.LocalAddr.IsValid() && !exact || c.LocalAddr.IsValid() == exact && p.name < found.name {
+			found, exact = p, c.LocalAddr.IsValid()
+		}
+	}
+	return found
+}
+
+// Apply states what peers shall have, as changes to what was stated before; a
+// change that states the same again does nothing. It returns at once: each
+// peer's own writer packs and sends, as fast as the peer reads. Changes for a
+// name that SetPeers does not know, and prefixes that are not valid, are ignored.
+// What a prefix's host bits say is ignored too.
+func (s *Server) Apply(changes []Change) {
+	for len(changes) > 0 {
+		name := changes[0].Peer
+		n := slices.IndexFunc(changes, func(c Change) bool { return c.Peer != name })
+		if n < 0 {
+			n = len(changes)
+		}
+		s.mu.Lock()
+		p := s.peers[name]
+		s.mu.Unlock()
+		if p != nil {
+			p.routes.set(changes[:n])
+		}
+		changes = changes[n:]
+	}
+}
+
+// Status tells of every peer, sorted by name.
+func (s *Server) Status() []SessionStatus {
+	s.mu.Lock()
+	peers := slices.SortedFunc(maps.Values(s.peers), func(a, b *peer) int { return cmp.Compare(a.name, b.name) })
+	s.mu.Unlock()
+	out := make([]SessionStatus, len(peers))
+	for i, p := range peers {
+		out[i] = p.Status()
+	}
+	return out
+}
+
+// addrPort reads the address of a TCP connection, mapped addresses unmapped.
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(interface{ AddrPort() netip.AddrPort })
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// nobody is the Handler of a Server without one.
+type nobody struct{}
+
+func (nobody) Established(string, SessionStatus) {}
+func (nobody) Update(string, *wire.Update)       {}
+func (nobody) EndOfRIB(string, wire.Family)      {}
+func (nobody) Refresh(string, wire.Family)       {}
+func (nobody) Closed(string, Down)               {}

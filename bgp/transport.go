@@ -1,0 +1,59 @@
+package bgp
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp/wire"
+)
+
+// Dialer opens connections to peers. The kernel's is in internal/linux/bgptcp, a
+// fake in bgp/bgptest.
+type Dialer interface {
+	// Dial connects to c.Remote(), from c.LocalAddr if it is set, with the
+	// password and time to live of c. It returns when ctx ends at the latest.
+	Dial(ctx context.Context, c Config) (net.Conn, error)
+}
+
+// Listener accepts connections from peers.
+type Listener interface {
+	net.Listener
+	// SetPeers tells from whom connections will be accepted, so that passwords and
+	// times to live are in force before the first octet. Errors of single peers
+	// are joined; the others are set nevertheless.
+	SetPeers(peers []Config) error
+}
+
+// ListenFunc opens a listening socket.
+type ListenFunc func(ctx context.Context, addr netip.AddrPort) (Listener, error)
+
+// acker is what a connection may offer to tell a living peer from a dead one.
+type acker interface {
+	// SinceAck is how long ago the peer's TCP acknowledged anything.
+	SinceAck() (time.Duration, error)
+}
+
+// halfCloser is what a connection may offer to end its sending side alone.
+type halfCloser interface{ CloseWrite() error }
+
+// Handler is told what happens on the sessions. Calls for one peer come one after
+// the other, in order; calls for different peers may come at the same time. A
+// call delays its own session alone, keepalives included: it must return well
+// within the hold time, and must not call Server.Run or SetPeers.
+type Handler interface {
+	// Established comes first. What Apply wants the peer to have is sent without
+	// being asked for again.
+	Established(peer string, s SessionStatus)
+	// Update is an UPDATE after RFC 7606: routes that were malformed are among the
+	// withdrawn. u belongs to the handler.
+	Update(peer string, u *wire.Update)
+	// EndOfRIB is the end of the peer's initial table for a family (RFC 4724 §2).
+	EndOfRIB(peer string, f wire.Family)
+	// Refresh is the peer's request for our routes of a family (RFC 2918). The
+	// engine has already seen to it.
+	Refresh(peer string, f wire.Family)
+	// Closed comes last. All routes of the peer are gone (RFC 4271 §8.2.2).
+	Closed(peer string, why Down)
+}
