@@ -46,6 +46,9 @@ const (
 	SysctlWrong     // a kernel setting of the node is not as it must be
 	PortUnavailable // a node port can't be opened
 	APIUnreachable  // the API server does not answer
+
+	// The reasons of a data plane.
+	FrontendTaken // an older Service answers at the same address and port
 )
 
 type info struct {
@@ -87,6 +90,7 @@ var codes = [...]info{
 	SysctlWrong:                 {"sysctlWrong", true, "a kernel setting of the node is not as it must be"},
 	PortUnavailable:             {"portUnavailable", true, "a port of the node can't be opened"},
 	APIUnreachable:              {"apiUnreachable", true, "the API server does not answer"},
+	FrontendTaken:               {"frontendTaken", true, "an older Service answers at the same address and port"},
 }
 
 // String returns the code's name: an event's reason, a metric's label.
