@@ -1,0 +1,28 @@
+// Package dataplane plans what a node's kernel shall do with the packets sent to
+// Services, and defines what a driver has to offer that makes the kernel do it.
+//
+// It touches no kernel: packages nft and its siblings are the drivers. It does
+// not announce addresses to the network: package speaker does.
+//
+//	Snapshot ──► Planner.Plan ──► State ──► Driver.Apply ──► kernel
+//	             (pure, keeps       │            ├─ nft
+//	             what is planned)   │            ├─ …
+//	                                └────────────└─ Model: where does this packet go?
+//
+//	Service ─┬─ Frontend 10.96.0.10:80/TCP  ── outside ─┐
+//	         │   (ClusterIP)                 ── inside ──┼─► Group "cluster" ─► Backends of all nodes
+//	         └─ Frontend 192.0.2.1:80/TCP    ── inside ──┘
+//	             (LoadBalancer, Local)       ── outside ───► Group "local" ───► Backends of this node
+//
+// Inside are packets that this node or one of its own pods sends; outside all
+// others. What happens in which case is what kube-proxy does, whose place the
+// data plane takes (Kubernetes documentation, "Virtual IPs and Service
+// Proxies", and KEP-1669 for endpoints that terminate).
+//
+// Invariants: the same Snapshots in the same order give the same State, and the
+// last Snapshot alone decides its content; a State is immutable and shares with
+// the one before what did not change; no two frontends of a State have the same
+// address, protocol and port.
+//
+// Start reading at State, then Planner.
+package dataplane
