@@ -1,0 +1,212 @@
+package rib
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Policy is how a table decides.
+type Policy struct {
+	// MaxPaths and MaxPathsInternal are how many external and internal paths may
+	// be used at once (maximum-paths, maximum-paths ibgp). Below 2: the best alone.
+	MaxPaths, MaxPathsInternal int
+	// Relax lets paths be used together whose AS_PATHs are only equally long
+	// (bestpath as-path multipath-relax).
+	Relax bool
+	// CompareRouterID makes the router ID, not the age, break ties between external
+	// paths (bestpath compare-routerid).
+	CompareRouterID bool
+}
+
+// Verdict is what the decision came to for one path.
+type Verdict struct {
+	Best bool `json:"best,omitempty"`
+	// Multipath says that the path is used besides the best one, or is the best of
+	// several that are used.
+	Multipath bool `json:"multipath,omitempty"`
+	// Why the path is not the best; OK if it is.
+	Why Reason `json:"why,omitempty"`
+	// WhyNotUsed is why the path is not used besides the best one; OK if it is used.
+	WhyNotUsed Reason `json:"whyNotUsed,omitempty"`
+}
+
+// Used says that packets take the path.
+func (v Verdict) Used() bool { return v.Best || v.Multipath }
+
+// Decide chooses among the paths to one prefix. It appends a Verdict for each
+// path, in their order, to out, and changes nothing else.
+//
+// MED is compared only between paths of the same neighboring AS, so the paths are
+// first grouped by it and each group sends its best (RFC 4271 §9.1.2.2 c): the
+// outcome does not depend on the order of paths.
+func Decide(policy Policy, paths []*Path, out []Verdict) []Verdict {
+	start := len(out)
+	best := -1
+	var champions map[uint32]*Path
+	for i, p := range paths {
+		out = append(out, Verdict{Why: p.Fault, WhyNotUsed: p.Fault})
+		if p.Fault != OK {
+			continue
+		}
+		switch {
+		case best < 0:
+			best = i
+		case champions != nil || p.Attrs.NeighborAS != paths[best].Attrs.NeighborAS:
+			if champions == nil {
+				champions = groups(policy, paths)
+			}
+		default:
+			if c, _ := policy.compare(p, paths[best]); c < 0 {
+				best = i
+			}
+		}
+	}
+	if best < 0 {
+		return out
+	}
+	if champions != nil {
+		best = -1
+		for i, p := range paths {
+			if p.Fault != OK || champions[p.Attrs.NeighborAS] != p {
+				continue
+			}
+			if best < 0 {
+				best = i
+			} else if c, _ := policy.compare(p, paths[best]); c < 0 {
+				best = i
+			}
+		}
+	}
+	verdicts := out[start:]
+	verdicts[best].Best = true
+	var tied []int
+	for i, p := range paths {
+		if i == best || p.Fault != OK {
+			continue
+		}
+		v := &verdicts[i]
+		v.Why, v.WhyNotUsed = lost(policy, p, paths[best], champions), NotBestEnough
+		if v.Why >= Newer {
+			tied = append(tied, i)
+		}
+	}
+	policy.multipath(paths, verdicts, best, tied)
+	return out
+}
+
+// groups returns the best path of each neighboring AS.
+func groups(policy Policy, paths []*Path) map[uint32]*Path {
+	champions := make(map[uint32]*Path)
+	for _, p := range paths {
+		if p.Fault != OK {
+			continue
+		}
+		champion := champions[p.Attrs.NeighborAS]
+		if champion != nil {
+			if c, _ := policy.compare(p, champion); c > 0 {
+				continue
+			}
+		}
+		champions[p.Attrs.NeighborAS] = p
+	}
+	return champions
+}
+
+// lost says at which step p lost to the best path, be it by way of the champion
+// of its own group.
+func lost(policy Policy, p, best *Path, champions map[uint32]*Path) Reason {
+	if champion := champions[p.Attrs.NeighborAS]; champion != nil && champion != p && champion != best {
+		if _, why := policy.compare(p, champion); why < Newer {
+			return why
+		}
+	}
+	_, why := policy.compare(p, best)
+	return why
+}
+
+// multipath picks the paths used besides the best one from those that tie with it.
+func (policy Policy) multipath(paths []*Path, verdicts []Verdict, best int, tied []int) {
+	limit := policy.MaxPaths
+	if paths[best].Source.Internal {
+		limit = policy.MaxPathsInternal
+	}
+	slices.SortFunc(tied, func(i, j int) int {
+		c, _ := policy.tieBreak(paths[i], paths[j])
+		return c
+	})
+	used := []int{best}
+	for _, i := range tied {
+		p, v := paths[i], &verdicts[i]
+		switch {
+		case limit < 2:
+			v.WhyNotUsed = MultipathOff
+		case !policy.Relax && !p.Attrs.ASPath.Equal(paths[best].Attrs.ASPath):
+			v.WhyNotUsed = ASPathDiffers
+		case slices.ContainsFunc(used, func(u int) bool { return paths[u].NextHop == p.NextHop }):
+			v.WhyNotUsed = NextHopInUse
+		case len(used) >= limit:
+			v.WhyNotUsed = MultipathFull
+		default:
+			v.Multipath, v.WhyNotUsed = true, OK
+			used = append(used, i)
+		}
+	}
+	verdicts[best].Multipath = len(used) > 1
+}
+
+// compare tells which of two usable paths is better, below zero for a, and at
+// which step; b wins if it is zero.
+func (policy Policy) compare(a, b *Path) (int, Reason) {
+	x, y := a.Attrs, b.Attrs
+	if c := cmp.Compare(b.Weight, a.Weight); c != 0 {
+		return c, Weight
+	}
+	if c := cmp.Compare(y.localPref(), x.localPref()); c != 0 {
+		return c, LocalPref
+	}
+	if a.Local != b.Local {
+		return either(a.Local), LocallyOriginated
+	}
+	if c := cmp.Compare(x.PathLen, y.PathLen); c != 0 {
+		return c, ASPathLength
+	}
+	if c := cmp.Compare(x.Origin, y.Origin); c != 0 {
+		return c, Origin
+	}
+	if x.NeighborAS == y.NeighborAS {
+		// RFC 4271 §9.1.2.2 c: no MED counts as the lowest one.
+		if c := cmp.Compare(x.MED.Or(0), y.MED.Or(0)); c != 0 {
+			return c, MED
+		}
+	}
+	if a.Source.Internal != b.Source.Internal {
+		return either(b.Source.Internal), Internal
+	}
+	if c := cmp.Compare(a.Metric, b.Metric); c != 0 {
+		return c, Metric
+	}
+	return policy.tieBreak(a, b)
+}
+
+// tieBreak decides between paths that are equally good.
+func (policy Policy) tieBreak(a, b *Path) (int, Reason) {
+	if !a.Source.Internal && !policy.CompareRouterID {
+		if c := cmp.Compare(a.Order, b.Order); c != 0 {
+			return c, Newer
+		}
+	}
+	if c := a.routerID().Compare(b.routerID()); c != 0 {
+		return c, RouterID
+	}
+	if c := cmp.Compare(len(a.Attrs.ClusterList), len(b.Attrs.ClusterList)); c != 0 {
+		return c, ClusterList
+	}
+	return a.Source.Addr.Compare(b.Source.Addr), PeerAddress
+}
+
+func either(first bool) int {
+	if first {
+		return -1
+	}
+	return 1
+}
