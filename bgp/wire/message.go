@@ -82,20 +82,16 @@ func DecodeHeader(h *[HeaderLen]byte, max int) (MessageType, int, error) {
 		max = MaxLen
 	}
 	length, typ := int(binary.BigEndian.Uint16(h[16:])), MessageType(h[18])
-	badLength := &Notification{Code: CodeHeader, Subcode: SubHeaderBadLength, Data: []byte{h[16], h[17]}}
-	if length < HeaderLen || length > max {
-		return 0, 0, badLength
-	}
 	least, known := typ.minLen()
-	if !known {
-		return 0, 0, &Notification{Code: CodeHeader, Subcode: SubHeaderBadType, Data: []byte{h[18]}}
-	}
 	switch {
-	case length < least,
+	case length < HeaderLen, length > max,
+		known && length < least,
 		typ == TypeKeepalive && length != HeaderLen,
-		// RFC 8654 §4: OPEN and KEEPALIVE never exceed the classic limit.
+		// RFC 8654 §4: an OPEN never exceeds the classic limit.
 		typ == TypeOpen && length > MaxLen:
-		return 0, 0, badLength
+		return 0, 0, &Notification{Code: CodeHeader, Subcode: SubHeaderBadLength, Data: []byte{h[16], h[17]}}
+	case !known:
+		return 0, 0, &Notification{Code: CodeHeader, Subcode: SubHeaderBadType, Data: []byte{h[18]}}
 	}
 	return typ, length, nil
 }
