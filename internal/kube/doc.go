@@ -1,0 +1,24 @@
+// Package kube is the product's only door to the Kubernetes API: it turns what
+// the API server holds into Snapshots, writes Services' statuses, and records
+// Events.
+//
+// It decides nothing: which address, which node and which reason is a role's
+// business. It hands out no Kubernetes type, so that no role can depend on one.
+//
+//	                      one Reflector a kind               roles
+//	API server ──list,──► store: object ──convert──► noun ──► Snapshot ──► Changed
+//	    ▲        watch                     (pure)             (shared Maps)
+//	    │
+//	    ├── PATCH services/status ◄── Writer    first
+//	    └── POST, PATCH events    ◄── Recorder  when no status waits
+//
+// Invariants: an object is converted when it arrives, and only its noun is kept;
+// an event that changes no noun wakes nobody; a Snapshot is Synced when every
+// wanted kind has been listed in full, and stays as it is while the API server is
+// gone; a status is written only on top of the very version that was decided on,
+// so that a write that succeeded is older than any other noun that is seen later.
+//
+// API: https://kubernetes.io/docs/reference/using-api/api-concepts/, Services,
+// EndpointSlices and Events of https://kubernetes.io/docs/reference/kubernetes-api/.
+// Start reading at Source.
+package kube
