@@ -1,0 +1,28 @@
+// Package speaker is the role of one node: it decides which Services' addresses
+// the node announces, to which BGP peers and with which attributes, and keeps
+// the BGP engine at that.
+//
+// It speaks no BGP itself (package bgp), allocates nothing (controller) and
+// carries no packet (proxy). It knows no Kubernetes: it is handed Snapshots.
+//
+//	Snapshot ──► gate: may the new configuration come into force?
+//	   │             │ Config
+//	   │ Nodes ──────┤
+//	   │             ▼
+//	   │           View: what the configuration means on each node
+//	   │             │    sessions ─────────────────────────────► SetPeers ─┐
+//	   │             ▼                                                       ├─► bgp.Server
+//	   └ Diff ──► Plan(Service, Endpoints) ──► table: prefix → claims ─► Apply ─┘
+//	                 │ Reason, Nodes
+//	                 └──► Status, explain, nodeAssigned event
+//
+// Invariants: View and Plan are pure, and equal for equal input on every node;
+// the table after any sequence of changes is the one that the last Snapshot
+// gives from scratch; a prefix stays as long as one Service claims it; nothing
+// is announced or withdrawn before the cluster is known in full, nor because
+// the API server is gone; the cost of a change does not depend on how many
+// Services there are.
+//
+// RFC 4271 §5.1.5 (LOCAL_PREF), §9.2.2.2 (aggregation), RFC 1997 (communities).
+// Start reading at View.Plan, then Speaker.Reconcile.
+package speaker

@@ -1,0 +1,195 @@
+package speaker
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/why"
+)
+
+// Plan is what one node does about one Service.
+type Plan struct {
+	Service pharos.Name
+
+	// Trail is what led there, the deciding reason last: NodeAssigned, or why
+	// nothing is announced from this node.
+	Trail why.Trail
+
+	// Addresses are the Service's, announced or not, in the status's order.
+	Addresses []Address
+
+	// Nodes are all nodes that announce one of the addresses, sorted, whether
+	// this one does or not.
+	Nodes []string
+}
+
+// Address is one address of a Service.
+type Address struct {
+	Addr   netip.Addr
+	Pool   string     // empty where none has it
+	Reason why.Reason // NodeAssigned, or why it is not announced from this node
+	Routes []Route    // empty unless announced
+}
+
+// Route is a prefix to announce with an Offer's attributes to the Offer's peers.
+type Route struct {
+	Prefix netip.Prefix
+	Offer  *Offer
+}
+
+// Announced reports whether this node announces one of the addresses.
+func (p *Plan) Announced() bool {
+	return slices.ContainsFunc(p.Addresses, func(a Address) bool { return len(a.Routes) > 0 })
+}
+
+// reason is the deciding one.
+func (p *Plan) reason() why.Reason { return p.Trail[len(p.Trail)-1] }
+
+// refuse ends the plan with nothing announced anywhere.
+func (p *Plan) refuse(code why.Code, format string, args ...any) Plan {
+	r := why.New(code, format, args...)
+	p.Trail = append(p.Trail, r)
+	for i := range p.Addresses {
+		p.Addresses[i].Reason = r
+	}
+	return *p
+}
+
+// Plan decides about one Service. eps may be nil: it has no endpoints. Each
+// address is decided on its own, so that one that no pool has does not take the
+// others down.
+func (v *View) Plan(svc *pharos.Service, eps *pharos.Endpoints) Plan {
+	p := Plan{Service: svc.Name}
+	switch {
+	case svc.Type != pharos.LoadBalancer:
+		return p.refuse(why.NotLoadBalancer, "type is %s", svc.Type)
+	case svc.Class != v.opt.Class:
+		return p.refuse(why.ClassMismatch, "load balancer class is %q, this speaker serves %q", svc.Class, v.opt.Class)
+	case len(svc.Ingress) == 0:
+		return p.refuse(why.NoIPAllocated, "")
+	}
+	p.Addresses = make([]Address, len(svc.Ingress))
+	for i, a := range svc.Ingress {
+		p.Addresses[i].Addr = a
+	}
+	if v.cfg == nil {
+		return p.refuse(why.ConfigMissing, "")
+	}
+
+	serving := servable(eps)
+	here, decisive := v.endpointsReason(svc, eps, serving)
+	var last why.Reason
+	for i := range p.Addresses {
+		a := &p.Addresses[i]
+		v.address(&p, a, svc, serving)
+		if a.Reason.Code == why.OK && decisive {
+			a.Routes, a.Reason = nil, here
+		}
+		if a.Reason.Code == why.OK {
+			a.Reason = why.Reason{Code: why.NodeAssigned}
+		}
+		last = a.Reason
+	}
+	if !p.Announced() {
+		p.Trail = append(p.Trail, last)
+		return p
+	}
+	p.Trail = append(p.Trail, here, why.New(why.NodeAssigned, "announcing from node %q with protocol \"bgp\"", v.opt.Node))
+	return p
+}
+
+// address decides about one address as if every endpoint could serve. Its
+// reason is OK where the pool and the node speak for it.
+func (v *View) address(p *Plan, a *Address, svc *pharos.Service, serving []string) {
+	pool := v.cfg.PoolOf(a.Addr)
+	if pool == nil {
+		a.Reason = why.New(why.IPNotAllowed, "address %s is in no pool", a.Addr)
+		return
+	}
+	st := v.pools[pool.Name]
+	a.Pool, a.Reason = pool.Name, st.reason
+	p.Nodes = union(p.Nodes, announcers(svc, st, serving))
+	p.Trail = append(p.Trail, why.New(why.OK, "address %s is in pool %q", a.Addr, pool.Name))
+	for _, o := range st.offers {
+		prefix := o.Advertisement.Prefix(a.Addr)
+		a.Routes = append(a.Routes, Route{prefix, o})
+		p.Trail = append(p.Trail, why.New(why.OK, "advertisement %q offers %s to %v", o.Advertisement.Name, prefix, o.Peers))
+	}
+	if st.layer2 && len(st.offers) > 0 {
+		p.Trail = append(p.Trail, why.New(why.ProtocolUnsupported, "pool %q is to be announced by layer 2 too, which this version does not do", pool.Name))
+	}
+}
+
+// endpointsReason says what the endpoints mean for this node, and whether that
+// keeps it from announcing.
+func (v *View) endpointsReason(svc *pharos.Service, eps *pharos.Endpoints, serving []string) (why.Reason, bool) {
+	total := 0
+	if eps != nil {
+		total = len(eps.Backends)
+	}
+	switch {
+	case svc.ExternalLocal:
+		local := 0
+		for _, node := range serving {
+			if node == v.opt.Node {
+				local++
+			}
+		}
+		if local == 0 {
+			return why.New(why.NoLocalEndpoints, "traffic policy is Local, and of %d endpoints none on node %s can serve", total, v.opt.Node), true
+		}
+		return why.New(why.OK, "traffic policy is Local, and %d endpoints on node %s can serve", local, v.opt.Node), false
+	case len(serving) == 0:
+		return why.New(why.NoEndpoints, "none of %d endpoints can serve", total), true
+	}
+	return why.New(why.OK, "%d of %d endpoints can serve", len(serving), total), false
+}
+
+// servable returns the nodes of the endpoints that can serve, one entry for
+// each endpoint, sorted.
+func servable(eps *pharos.Endpoints) []string {
+	if eps == nil {
+		return nil
+	}
+	var nodes []string
+	for i := range eps.Backends {
+		if b := &eps.Backends[i]; b.Servable() {
+			nodes = append(nodes, b.Node)
+		}
+	}
+	slices.Sort(nodes)
+	return nodes
+}
+
+// announcers returns the nodes that announce a Service's addresses of a pool,
+// given the nodes of the endpoints that can serve.
+func announcers(svc *pharos.Service, st *stock, serving []string) []string {
+	if len(serving) == 0 {
+		return nil
+	}
+	if !svc.ExternalLocal {
+		return st.nodes
+	}
+	var nodes []string
+	for _, n := range st.nodes {
+		if _, ok := slices.BinarySearch(serving, n); ok {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// union merges sorted lists. Where one is empty or both are the same it copies
+// nothing.
+func union(a, b []string) []string {
+	if len(a) == 0 || slices.Equal(a, b) {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}

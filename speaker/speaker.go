@@ -1,0 +1,317 @@
+package speaker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/why"
+)
+
+// Source hands over Snapshots.
+type Source interface {
+	Changed() <-chan struct{} // capacity 1: there is a newer Snapshot
+	Snapshot() *pharos.Snapshot
+}
+
+// Recorder tells users of decisions. Its methods return at once.
+type Recorder interface {
+	Service(name pharos.Name, r why.Reason)
+	Config(r why.Reason)
+	Node(name string, r why.Reason)
+}
+
+// Sessions is the BGP engine: bgp.Server.
+type Sessions interface {
+	SetPeers([]bgp.Config) error
+	Apply([]bgp.Change)
+	Status() []bgp.SessionStatus
+}
+
+// Membership keeps the speakers' knowledge of who of them is alive.
+type Membership interface {
+	// Set replaces the addresses of the own node and of all others. It returns
+	// at once.
+	Set(self netip.Addr, others []netip.Addr)
+	Status() MembershipStatus
+}
+
+// Edge is the world around a Speaker.
+type Edge struct {
+	Source   Source
+	Recorder Recorder
+	Sessions Sessions
+
+	// Membership may be nil: there is none.
+	Membership Membership
+
+	// Checks returns what is wrong with the node's own settings, for people to
+	// correct. It may be nil.
+	Checks func() []why.Reason
+
+	// Log may be nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Speaker keeps one node's announcements as the cluster wants them. Status and
+// Explain may be called from any goroutine; Run, or Reconcile in its place,
+// from one.
+type Speaker struct {
+	opt      Options
+	edge     Edge
+	recorder Recorder
+	log      *slog.Logger
+
+	mu       sync.Mutex // held by whoever reads or changes what follows
+	snap     *pharos.Snapshot
+	self     *pharos.Node   // as last seen
+	cfg      *pharos.Config // in force
+	accepted *pharos.Config // the newest that equals cfg
+	refused  *pharos.Config // the newest, if it must not come into force
+	view     *View
+	synced   bool // the table reflects a Snapshot that was complete
+	plans    map[pharos.Name]*Plan
+	table    *table
+	told     []why.Reason // the checks that events were made of
+	status   Status       // what is not derived from the rest
+}
+
+// New checks the options and starts nothing.
+func New(opt Options, edge Edge) (*Speaker, error) {
+	if opt.Node == "" {
+		return nil, errors.New("the name of the speaker's own node is not set (--node-name, METALLB_NODE_NAME)")
+	}
+	if edge.Source == nil || edge.Recorder == nil || edge.Sessions == nil {
+		return nil, errors.New("a speaker needs a source, a recorder and sessions")
+	}
+	s := &Speaker{
+		opt: opt, edge: edge, recorder: edge.Recorder, log: edge.Log,
+		snap:  &pharos.Snapshot{},
+		plans: map[pharos.Name]*Plan{},
+		table: newTable(attrTable{}.next()),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.status.Config.Reason = why.Reason{Code: why.NotSynced}
+	return s, nil
+}
+
+// Run reconciles with every Snapshot until ctx ends. It takes nothing back
+// then: closing the sessions does, and the engine says goodbye.
+func (s *Speaker) Run(ctx context.Context) error {
+	for {
+		s.Reconcile(s.edge.Source.Snapshot())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.edge.Source.Changed():
+		}
+	}
+}
+
+// Reconcile makes the node announce what the Snapshot says. Its cost grows with
+// what changed since the Snapshot before.
+//
+// Sessions are opened as soon as the configuration and the own node are known.
+// Routes wait until the cluster is known in full: a Service without its
+// endpoints looks like one that is to be withdrawn.
+func (s *Speaker) Reconcile(snap *pharos.Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.snap
+	s.snap = snap
+	newConfig := s.gate(snap)
+	newView := s.look(before, newConfig)
+	if s.view == nil || !snap.Synced {
+		return
+	}
+	if newView || !s.synced {
+		s.rebuild()
+		s.check()
+	} else {
+		s.update(before)
+	}
+}
+
+// look makes the View anew where the configuration or a node changed, and
+// passes on what it says of peers and members. It reports whether the View now
+// says something else.
+func (s *Speaker) look(before *pharos.Snapshot, newConfig bool) bool {
+	if n, ok := s.snap.Nodes.Get(s.opt.Node); ok {
+		s.self = n // the last known one stays if the API loses it
+	}
+	newNodes := false
+	for range s.snap.Nodes.Diff(before.Nodes) {
+		newNodes = true
+		break
+	}
+	if s.self == nil || !newNodes && !newConfig {
+		return false
+	}
+	if newNodes {
+		s.setMembers()
+	}
+	view := NewView(s.opt, s.cfg, s.self, s.snap.Nodes)
+	if view.same(s.view) {
+		return false
+	}
+	for _, r := range view.problems {
+		if s.view == nil || !slices.Contains(s.view.problems, r) {
+			s.recorder.Config(r)
+			s.log.Warn("peer left out", "reason", r.Code, "detail", r.String())
+		}
+	}
+	s.view = view
+	configs := make([]bgp.Config, len(view.sessions))
+	for i := range view.sessions {
+		configs[i] = view.sessions[i].config
+	}
+	if err := s.edge.Sessions.SetPeers(configs); err != nil {
+		s.status.UpdateErrors++
+		s.log.Error("set BGP peers", "err", err)
+	}
+	return true
+}
+
+// setMembers tells the membership where the other nodes are.
+func (s *Speaker) setMembers() {
+	if s.edge.Membership == nil {
+		return
+	}
+	var others []netip.Addr
+	for name, n := range s.snap.Nodes.All() {
+		if name != s.opt.Node && len(n.Addresses) > 0 {
+			others = append(others, n.Addresses[0])
+		}
+	}
+	slices.SortFunc(others, netip.Addr.Compare)
+	var self netip.Addr
+	if len(s.self.Addresses) > 0 {
+		self = s.self.Addresses[0]
+	}
+	s.edge.Membership.Set(self, others)
+}
+
+// rebuild plans every Service anew. The engine is told all that peers shall
+// have, new ones included, and all that is no longer wanted.
+func (s *Speaker) rebuild() {
+	dirty := make([]netip.Prefix, 0, len(s.table.claims))
+	for prefix := range s.table.claims {
+		dirty = append(dirty, prefix)
+	}
+	plans := s.plans
+	s.plans = make(map[pharos.Name]*Plan, len(plans))
+	s.table = newTable(s.table.attrs.next())
+	for name, svc := range s.snap.Services.All() {
+		if svc.Type != pharos.LoadBalancer {
+			continue
+		}
+		p := s.plan(svc)
+		s.plans[name] = p
+		dirty = s.table.add(p, dirty)
+		s.tell(plans[name], p, true)
+		delete(plans, name)
+	}
+	for _, p := range plans {
+		s.tell(p, nil, true)
+	}
+	s.synced = true
+	s.apply(dirty)
+	s.table.attrs.was = nil
+}
+
+// update plans the Services that changed, or whose endpoints did.
+func (s *Speaker) update(before *pharos.Snapshot) {
+	var dirty []netip.Prefix
+	for name := range s.snap.Services.Diff(before.Services) {
+		dirty = s.replan(name, dirty)
+	}
+	for name := range s.snap.Endpoints.Diff(before.Endpoints) {
+		if svc, ok := s.snap.Services.Get(name); ok {
+			if was, _ := before.Services.Get(name); was != svc {
+				continue // planned above
+			}
+		}
+		dirty = s.replan(name, dirty)
+	}
+	s.apply(dirty)
+}
+
+func (s *Speaker) replan(name pharos.Name, dirty []netip.Prefix) []netip.Prefix {
+	was := s.plans[name]
+	svc, ok := s.snap.Services.Get(name)
+	var p *Plan
+	if ok && svc.Type == pharos.LoadBalancer {
+		p = s.plan(svc)
+		s.plans[name] = p
+		dirty = s.table.add(p, dirty)
+	} else {
+		delete(s.plans, name)
+	}
+	if was != nil {
+		dirty = s.table.remove(was, dirty)
+	}
+	if p != nil || was != nil {
+		s.status.Updates++
+		s.tell(was, p, false)
+	}
+	return dirty
+}
+
+// plan plans a Service for keeping: of the trail only what decided.
+func (s *Speaker) plan(svc *pharos.Service) *Plan {
+	eps, _ := s.snap.Endpoints.Get(svc.Name)
+	p := s.view.Plan(svc, eps)
+	p.Trail = why.Trail{p.reason()}
+	return &p
+}
+
+func (s *Speaker) apply(dirty []netip.Prefix) {
+	slices.SortFunc(dirty, netip.Prefix.Compare)
+	dirty = slices.Compact(dirty)
+	peers := make([]string, len(s.view.sessions))
+	for i := range peers {
+		peers[i] = s.view.sessions[i].config.Name
+	}
+	if list := s.table.changes(dirty, peers); len(list) > 0 {
+		s.edge.Sessions.Apply(list)
+	}
+}
+
+// check makes an event of what is newly wrong with the node itself.
+func (s *Speaker) check() {
+	if s.edge.Checks == nil {
+		return
+	}
+	found := s.edge.Checks()
+	for _, r := range found {
+		if !slices.Contains(s.told, r) {
+			s.recorder.Node(s.opt.Node, r)
+			s.log.Warn("node check failed", "reason", r.Code, "detail", r.String())
+		}
+	}
+	s.told = found
+}
+
+// Explain returns every reason for what the node does about a Service, the
+// deciding one last.
+func (s *Speaker) Explain(name pharos.Name) why.Trail {
+	s.mu.Lock()
+	snap, view := s.snap, s.view
+	s.mu.Unlock()
+	svc, ok := snap.Services.Get(name)
+	switch {
+	case !ok:
+		return why.Trail{why.New(why.NotLoadBalancer, "there is no Service %s", name)}
+	case view == nil || !snap.Synced:
+		return why.Trail{{Code: why.NotSynced}}
+	}
+	eps, _ := snap.Endpoints.Get(name)
+	return view.Plan(svc, eps).Trail
+}

@@ -1,0 +1,167 @@
+package speaker
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/why"
+)
+
+// Status is a speaker as it was at one moment: a copy.
+type Status struct {
+	Node     string `json:"node"`
+	Synced   bool   `json:"synced"`   // the cluster is known in full
+	Revision uint64 `json:"revision"` // of the Snapshot
+
+	// Updates counts Services and configurations worked in, UpdateErrors what
+	// could not be.
+	Updates      uint64 `json:"updates"`
+	UpdateErrors uint64 `json:"updateErrors"`
+
+	Config   ConfigStatus     `json:"config"`
+	Sessions []Session        `json:"sessions"` // by configured order
+	Services []ServiceStatus  `json:"services"` // of type LoadBalancer, by name
+	Members  MembershipStatus `json:"members"`
+	Checks   []why.Reason     `json:"checks,omitempty"` // what is wrong with the node
+}
+
+// ConfigStatus says whether the newest configuration is in force.
+type ConfigStatus struct {
+	Loaded   bool         `json:"loaded"`             // there is one in force
+	Stale    bool         `json:"stale"`              // it is not the newest
+	Reason   why.Reason   `json:"reason"`             // why the newest is not in force; OK where it is
+	Problems []why.Reason `json:"problems,omitempty"` // peers left out on this node
+}
+
+// Session is one BGP session.
+type Session struct {
+	Peer     string         `json:"peer"` // name in the configuration
+	Addr     netip.AddrPort `json:"addr"` // of the peer
+	Local    netip.AddrPort `json:"local,omitzero"`
+	LocalAS  uint32         `json:"localAS"`
+	RemoteAS uint32         `json:"remoteAS"`
+	RouterID netip.Addr     `json:"routerID"`
+	State    string         `json:"state"` // as RFC 4271 names it
+	Since    time.Time      `json:"since"`
+
+	// HoldTime and KeepaliveTime are the negotiated ones.
+	HoldTime      time.Duration `json:"holdTime"`
+	KeepaliveTime time.Duration `json:"keepaliveTime"`
+	Authenticated bool          `json:"authenticated"`
+
+	// Desired prefixes, those the peer has, those still to be written, and
+	// those that this session can't carry.
+	Desired    int `json:"desired"`
+	Advertised int `json:"advertised"`
+	Pending    int `json:"pending"`
+	Withheld   int `json:"withheld"`
+
+	Received bgp.Messages `json:"received"`
+	Sent     bgp.Messages `json:"sent"`
+
+	Establishments uint64    `json:"establishments"`
+	Drops          uint64    `json:"drops"`
+	LastError      string    `json:"lastError,omitempty"` // until it is Established again
+	LastErrorAt    time.Time `json:"lastErrorAt,omitzero"`
+}
+
+// ServiceStatus is one Service of type LoadBalancer.
+type ServiceStatus struct {
+	Name      pharos.Name     `json:"name"`
+	Addresses []AddressStatus `json:"addresses,omitempty"`
+	Reason    why.Reason      `json:"reason"` // the deciding one
+	Nodes     []string        `json:"nodes,omitempty"`
+}
+
+// AddressStatus is one address of a Service.
+type AddressStatus struct {
+	Addr     netip.Addr     `json:"addr"`
+	Pool     string         `json:"pool,omitempty"`
+	Protocol pharos.Mode    `json:"protocol,omitempty"` // empty unless announced
+	Prefixes []netip.Prefix `json:"prefixes,omitempty"` // as announced
+	Reason   why.Reason     `json:"reason"`             // NodeAssigned, or why it is not announced
+}
+
+// MembershipStatus is what one speaker knows of the others.
+type MembershipStatus struct {
+	// Reason says why there is no membership; OK where there is.
+	Reason  why.Reason `json:"reason"`
+	Members []Member   `json:"members,omitempty"` // by name, the own node included
+}
+
+// Member is a speaker that is alive, as far as the others know.
+type Member struct {
+	Name string     `json:"name"` // of its node
+	Addr netip.Addr `json:"addr"`
+}
+
+// Status returns the speaker's state. It may be called from any goroutine.
+func (s *Speaker) Status() Status {
+	s.mu.Lock()
+	st := s.status
+	st.Node, st.Synced, st.Revision = s.opt.Node, s.synced, s.snap.Revision
+	peers := map[string]string{}
+	var order []string
+	if s.view != nil {
+		st.Config.Problems = s.view.problems
+		for _, ses := range s.view.sessions {
+			peers[ses.config.Name] = ses.peer
+			order = append(order, ses.config.Name)
+		}
+	}
+	st.Services = make([]ServiceStatus, 0, len(s.plans))
+	for _, p := range s.plans {
+		st.Services = append(st.Services, serviceStatus(p))
+	}
+	s.mu.Unlock()
+
+	slices.SortFunc(st.Services, func(a, b ServiceStatus) int { return a.Name.Compare(b.Name) })
+	live := s.edge.Sessions.Status()
+	st.Sessions = make([]Session, 0, len(live))
+	for _, key := range order {
+		if i := slices.IndexFunc(live, func(l bgp.SessionStatus) bool { return l.Name == key }); i >= 0 {
+			st.Sessions = append(st.Sessions, sessionStatus(peers[key], &live[i]))
+		}
+	}
+	if s.edge.Membership != nil {
+		st.Members = s.edge.Membership.Status()
+	}
+	if s.edge.Checks != nil {
+		st.Checks = s.edge.Checks()
+	}
+	return st
+}
+
+func serviceStatus(p *Plan) ServiceStatus {
+	st := ServiceStatus{Name: p.Service, Reason: p.reason(), Nodes: p.Nodes}
+	for _, a := range p.Addresses {
+		as := AddressStatus{Addr: a.Addr, Pool: a.Pool, Reason: a.Reason}
+		for _, r := range a.Routes {
+			as.Protocol = pharos.BGP
+			as.Prefixes = append(as.Prefixes, r.Prefix)
+		}
+		slices.SortFunc(as.Prefixes, netip.Prefix.Compare)
+		as.Prefixes = slices.Compact(as.Prefixes)
+		st.Addresses = append(st.Addresses, as)
+	}
+	return st
+}
+
+func sessionStatus(peer string, l *bgp.SessionStatus) Session {
+	s := Session{
+		Peer: peer, Addr: l.Config.Remote(), Local: l.LocalAddr,
+		LocalAS: l.Config.LocalAS, RemoteAS: l.Config.RemoteAS, RouterID: l.Config.RouterID,
+		State: l.State.String(), Since: l.Since,
+		HoldTime: l.HoldTime, KeepaliveTime: l.KeepaliveTime, Authenticated: l.Authenticated,
+		Desired: l.Desired, Advertised: l.Advertised, Pending: l.Pending, Withheld: l.Withheld,
+		Received: l.Received, Sent: l.Sent,
+		Establishments: l.Establishments, Drops: l.Drops,
+	}
+	if l.State != bgp.Established && !l.LastError.At.IsZero() {
+		s.LastError, s.LastErrorAt = l.LastError.Down.String(), l.LastError.At
+	}
+	return s
+}
