@@ -165,7 +165,9 @@ func (m *Machine) step(now time.Time, in Event) {
 			m.drop(now, l, Down{Cause: CausePeerNotification, Notification: e.Notification})
 		}
 	case Malformed:
-		if l := m.link(e.Conn); l != nil {
+		if l := m.link(e.Conn); l != nil && l.state != Established && e.Notification.Code == wire.CodeUpdate {
+			m.unexpected(now, l, wire.TypeUpdate) // event 28 before Established is an FSM error
+		} else if l != nil {
 			m.drop(now, l, Down{Cause: CauseProtocolError, Notification: e.Notification})
 		}
 	case SendStalled:
