@@ -110,6 +110,9 @@ func (e *Encoder) count(prefixes []netip.Prefix) (v4, v6 int, err error) {
 
 // reach appends the UPDATEs for n prefixes of one family.
 func (e *Encoder) reach(dst []byte, f Family, n int, a *Attrs, prefixes []netip.Prefix) (out []byte, messages int, err error) {
+	if n == 0 {
+		return dst, 0, nil
+	}
 	hop := a.NextHop6
 	if f == IPv4Unicast {
 		hop = a.NextHop

@@ -442,3 +442,31 @@ func TestReportTexts(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestNames(t *testing.T) {
+	for _, tt := range []struct {
+		got  interface{ String() string }
+		want string
+	}{
+		{IPv4Unicast, "IPv4 unicast"}, {IPv6Unicast, "IPv6 unicast"}, {Family{25, 70}, "AFI 25 SAFI 70"},
+		{TypeOpen, "OPEN"}, {TypeUpdate, "UPDATE"}, {TypeNotification, "NOTIFICATION"}, {TypeKeepalive, "KEEPALIVE"},
+		{TypeRouteRefresh, "ROUTE-REFRESH"}, {MessageType(9), "type 9"},
+		{OriginIGP, "IGP"}, {OriginEGP, "EGP"}, {OriginIncomplete, "INCOMPLETE"}, {Origin(3), "origin 3"},
+		{AttrMPReach, "MP_REACH_NLRI"}, {AttrType(99), "attribute 99"},
+		{Accept, "accept"}, {AttributeDiscard, "attribute-discard"}, {TreatAsWithdraw, "treat-as-withdraw"},
+		{SessionReset, "session-reset"}, {Outcome(9), "outcome 9"}, {Reason(99), "reason 99"},
+	} {
+		if tt.got.String() != tt.want {
+			t.Errorf("%q, want %q", tt.got, tt.want)
+		}
+	}
+	if FamilyOf(pfx("10.0.0.0/8")[0]) != IPv4Unicast || FamilyOf(pfx("::/0")[0]) != IPv6Unicast {
+		t.Error("FamilyOf")
+	}
+	if Some(7).Or(100) != 7 || (Optional{}).Or(100) != 100 || Some(0) == (Optional{}) {
+		t.Error("Optional")
+	}
+	if c := Reason(99).Clause(); c != "" {
+		t.Errorf("clause %q", c)
+	}
+}

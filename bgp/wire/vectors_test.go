@@ -125,7 +125,10 @@ type vectorMessage struct {
 				Flags uint8
 				Value string
 			}
-			EOR any
+			EOR struct {
+				AFI  uint16
+				SAFI uint8
+			}
 		}
 	}
 	VerifiedBy []string `json:"verified_by"`
@@ -309,6 +312,9 @@ func checkVectorUpdate(t *testing.T, m *vectorMessage, body []byte) {
 	if len(report.Findings) > 0 {
 		t.Logf("findings: %v", report.Findings)
 	}
+	if u.EndOfRIB != Family(want.EOR) {
+		t.Errorf("End-of-RIB of %v, want %v", u.EndOfRIB, want.EOR)
+	}
 	if !slices.Equal(u.Withdrawn, withdrawn) {
 		t.Errorf("withdrawn %v, want %v", u.Withdrawn, withdrawn)
 	}
@@ -322,6 +328,11 @@ func checkVectorUpdate(t *testing.T, m *vectorMessage, body []byte) {
 	// Encoded again and decoded, it means the same.
 	e := &Encoder{Session: *s}
 	var again Update
+	if out, _, err := e.AppendWithdraw(nil, u.Withdrawn); err != nil {
+		t.Error(err)
+	} else if _, got, _ := collect(t, *s, out, MaxExtendedLen); !sameSet(got, u.Withdrawn) {
+		t.Errorf("encoded again: withdrawn %v, want %v", got, u.Withdrawn)
+	}
 	if len(u.NLRI) > 0 {
 		out, n, err := e.AppendReach(nil, u.Attrs, u.NLRI)
 		if err != nil {
@@ -411,9 +422,9 @@ func checkVectorAttrs(t *testing.T, m *vectorMessage, u *Update) {
 			t.Errorf("%s %v, want %v", name, got, want)
 		}
 	}
-	texts("communities", strings2(a.Communities), wa.Communities)
-	texts("large communities", strings2(a.LargeCommunities), wa.Large)
-	texts("cluster list", strings2(a.ClusterList), wa.ClusterList)
+	texts("communities", stringsOf(a.Communities), wa.Communities)
+	texts("large communities", stringsOf(a.LargeCommunities), wa.Large)
+	texts("cluster list", stringsOf(a.ClusterList), wa.ClusterList)
 	var ext []string
 	for _, c := range a.ExtCommunities {
 		ext = append(ext, hex.EncodeToString(c[:]))
@@ -455,7 +466,7 @@ func checkVectorAttrs(t *testing.T, m *vectorMessage, u *Update) {
 	}
 }
 
-func strings2[T fmt.Stringer](in []T) []string {
+func stringsOf[T fmt.Stringer](in []T) []string {
 	var out []string
 	for _, v := range in {
 		out = append(out, v.String())
@@ -599,7 +610,10 @@ func TestVectorUnits(t *testing.T) {
 			if n := new(Notification); err != nil && (!errors.As(err, &n) || n.Code != CodeOpen || n.Subcode != 0) {
 				t.Errorf("%s: %v", c.Desc, err)
 			}
-			if as, _ := o.peek(); err == nil && as != c.PeekAS4 {
+			if err != nil {
+				return
+			}
+			if as, _ := o.FourOctetAS(); as != c.PeekAS4 {
 				t.Errorf("AS %d, want %d", as, c.PeekAS4)
 			}
 		})
@@ -654,13 +668,6 @@ func TestVectorUnits(t *testing.T) {
 			}
 		})
 	}
-}
-
-func (o *Open) peek() (uint32, bool) {
-	if o == nil {
-		return 0, false
-	}
-	return o.FourOctetAS()
 }
 
 // canonical sorts sets and joins adjoining sequences, as some routers do before they print.
