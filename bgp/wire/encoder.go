@@ -119,8 +119,11 @@ func (e *Encoder) reach(dst []byte, f Family, n int, a *Attrs, prefixes []netip.
 	}
 	classic := hop.Is4()
 	e.attrs = e.appendAttrs(e.attrs[:0], a, classic)
-	const most = HeaderLen + 4 + 4 + 5 + 32 + 1 + 16 // everything else around one prefix
-	if most+len(e.attrs) > e.Session.maxLen() {
+	need := HeaderLen + 4 + len(e.attrs) + 5 // with the longest IPv4 prefix
+	if !classic {
+		need += 4 + 5 + 32 + 12 // or MP_REACH_NLRI with two next hops and the longest IPv6 prefix
+	}
+	if need > e.Session.maxLen() {
 		return dst, 0, ErrAttrsTooLong
 	}
 	for n > 0 {

@@ -248,6 +248,36 @@ func TestEncoderErrors(t *testing.T) {
 	}
 }
 
+// TestAttributesAtTheLimit: the longest attributes beside which one prefix still fits, and one octet more.
+func TestAttributesAtTheLimit(t *testing.T) {
+	e := Encoder{Session: Session{AS4: true, Families: both}}
+	for _, tt := range []struct {
+		prefix string
+		room   int // octets left for attributes of any length
+	}{
+		{"10.1.2.3/32", MaxLen - 23 - 5 - 4 - 9 - 7},
+		{"2001:db8::1/128", MaxLen - 23 - (4 + 5 + 32 + 17) - 4 - 9},
+	} {
+		for over := range 2 {
+			a := &Attrs{ASPath: Sequence(65001), NextHop: addr("192.0.2.1"), NextHop6: addr("2001:db8::1"), LinkLocal: addr("fe80::1"),
+				Unknown: []RawAttr{{FlagOptional | FlagTransitive, 99, make([]byte, tt.room-4+over)}}}
+			out, n, err := e.AppendReach(nil, a, pfx(tt.prefix))
+			if over == 1 {
+				if err != ErrAttrsTooLong {
+					t.Errorf("%s: %d octets, %v", tt.prefix, len(out), err)
+				}
+				continue
+			}
+			if err != nil || n != 1 || len(out) != MaxLen {
+				t.Fatalf("%s: %d octets, %v", tt.prefix, len(out), err)
+			}
+			if nlri, _, _ := collect(t, e.Session, out, MaxLen); !slices.Equal(nlri, pfx(tt.prefix)) {
+				t.Errorf("%s: got %v", tt.prefix, nlri)
+			}
+		}
+	}
+}
+
 // TestLongAttributes: the extended length is used from 256 octets on, and not before (RFC 4271 §4.3).
 func TestLongAttributes(t *testing.T) {
 	e := Encoder{Session: Session{AS4: true, Families: both}}
