@@ -1,0 +1,394 @@
+package fib
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/pharoslb/pharos/internal/linux/netns"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
+	"github.com/pharoslb/pharos/rib"
+)
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// bench is a router with one port, on 10.10.2.0/24 and 2001:db8::/64.
+type bench struct {
+	*netns.NS
+	t    *testing.T
+	port int
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	if err := sandbox.Probe(); err != nil {
+		t.Skip(err)
+	}
+	ns, err := netns.New("switch")
+	must(t, err)
+	t.Cleanup(func() { ns.Close() })
+	peer, err := netns.New("segment")
+	must(t, err)
+	t.Cleanup(func() { peer.Close() })
+	must(t, netns.Veth(ns, "Ethernet1-1", peer, "eth0"),
+		ns.AddAddr("Ethernet1-1", netip.MustParsePrefix("10.10.2.210/24")),
+		ns.AddAddr("Ethernet1-1", netip.MustParsePrefix("2001:db8::210/64")))
+	link, err := ns.Link().LinkByName("Ethernet1-1")
+	must(t, err)
+	return &bench{NS: ns, t: t, port: link.Attrs().Index}
+}
+
+func (b *bench) open() *FIB {
+	b.t.Helper()
+	var f *FIB
+	must(b.t, b.Do(func() (err error) { f, err = Open(); return err }))
+	b.t.Cleanup(f.Close)
+	return f
+}
+
+func (b *bench) set(addrs ...string) rib.HopSet {
+	var hops []rib.Hop
+	for _, a := range addrs {
+		hops = append(hops, rib.Hop{Addr: netip.MustParseAddr(a), Index: b.port})
+	}
+	return rib.NewHopSet(hops...)
+}
+
+func (b *bench) route(prefix string, addrs ...string) rib.Route {
+	return rib.Route{Prefix: netip.MustParsePrefix(prefix), Hops: b.set(addrs...)}
+}
+
+// kernel tells what is in the main table under a protocol, by rtnetlink as others
+// read it: the prefix and its next hops.
+func (b *bench) kernel(protocol int) map[string]string {
+	b.t.Helper()
+	out := map[string]string{}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		list, err := b.Link().RouteListFiltered(family, &netlink.Route{Protocol: netlink.RouteProtocol(protocol), Table: unix.RT_TABLE_MAIN},
+			netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
+		must(b.t, err)
+		for _, r := range list {
+			var hops []string
+			if r.Gw != nil {
+				hops = append(hops, r.Gw.String())
+			}
+			for _, h := range r.MultiPath {
+				hops = append(hops, h.Gw.String())
+			}
+			slices.Sort(hops)
+			out[r.Dst.String()] = strings.Join(hops, " ")
+		}
+	}
+	return out
+}
+
+func (b *bench) want(protocol int, want map[string]string) {
+	b.t.Helper()
+	got := b.kernel(protocol)
+	for p, hops := range want {
+		if got[p] != hops {
+			b.t.Errorf("%s is by way of %q, want %q", p, got[p], hops)
+		}
+	}
+	if len(got) != len(want) {
+		b.t.Errorf("the kernel has %v, want %v", got, want)
+	}
+}
+
+func TestRoutesOfBothFamilies(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "10.10.2.112", "10.10.2.113", "10.10.2.114"),
+		b.route("172.19.101.0/24", "10.10.2.113"),
+		b.route("0.0.0.0/0", "10.10.2.113"),
+		b.route("2001:db8:100::1/128", "2001:db8::112", "2001:db8::113"),
+		b.route("::/0", "2001:db8::112"),
+	}))
+	b.want(Protocol, map[string]string{
+		"172.19.100.1/32":     "10.10.2.112 10.10.2.113 10.10.2.114",
+		"172.19.101.0/24":     "10.10.2.113",
+		"0.0.0.0/0":           "10.10.2.113",
+		"2001:db8:100::1/128": "2001:db8::112 2001:db8::113",
+		"::/0":                "2001:db8::112",
+	})
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "10.10.2.113", "10.10.2.114"),
+		b.route("172.19.101.0/24"),
+		b.route("0.0.0.0/0"),
+		b.route("2001:db8:100::1/128", "2001:db8::113"),
+		b.route("::/0"),
+	}))
+	b.want(Protocol, map[string]string{
+		"172.19.100.1/32":     "10.10.2.113 10.10.2.114",
+		"2001:db8:100::1/128": "2001:db8::113",
+	})
+	out, err := b.Output(t.Context(), "ip", "route", "show", "172.19.100.1")
+	must(t, err)
+	if !strings.Contains(out, "proto 179 metric 2179") || strings.Count(out, "nexthop via") != 2 {
+		t.Errorf("ip route shows %q", out)
+	}
+	must(t, f.Flush())
+	b.want(Protocol, nil)
+	if out, err := b.Output(t.Context(), "ip", "nexthop"); err != nil || out != "" {
+		t.Errorf("next hops are left: %q, %v", out, err)
+	}
+}
+
+// Routes of others for the same prefixes, with next-hop objects of their own, are
+// not touched, whatever we do.
+func TestForeignRoutesAreUntouched(t *testing.T) {
+	b := newBench(t)
+	for _, args := range []string{
+		"route add 172.19.100.1/32 via 10.10.2.9 proto static",
+		"route add 172.19.100.2/32 via 10.10.2.9 proto bgp metric 20",
+		"nexthop add id 1342177281 via 10.10.2.8 dev Ethernet1-1", // the first identifier that we would take
+		"route add 172.19.100.3/32 nhid 1342177281 proto zebra",
+		"-6 route add 2001:db8:100::1/128 via 2001:db8::9 proto static",
+	} {
+		_, err := b.Output(t.Context(), "ip", strings.Fields(args)...)
+		must(t, err)
+	}
+	foreign := func() string {
+		var all string
+		for _, args := range []string{"route", "-6 route", "nexthop"} {
+			out, err := b.Output(t.Context(), "ip", strings.Fields(args)...)
+			must(t, err)
+			for line := range strings.Lines(out) {
+				if !strings.Contains(line, "proto 179") && !strings.HasPrefix(line, "\t") {
+					all += line
+				}
+			}
+		}
+		return all
+	}
+	before := foreign()
+	f := b.open()
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "10.10.2.112"),
+		b.route("172.19.100.2/32", "10.10.2.112"),
+		b.route("172.19.100.3/32", "10.10.2.112", "10.10.2.113"),
+		b.route("2001:db8:100::1/128", "2001:db8::112"),
+	}))
+	if after := foreign(); after != before {
+		t.Errorf("foreign routes were\n%s\nand are\n%s", before, after)
+	}
+	if n := len(b.kernel(Protocol)); n != 4 {
+		t.Errorf("%d of our 4 routes are there", n)
+	}
+	must(t, f.Flush(), f.Sweep())
+	if after := foreign(); after != before {
+		t.Errorf("foreign routes were\n%s\nand after the flush are\n%s", before, after)
+	}
+}
+
+// A run that ends without a word leaves its routes; the next one keeps what is
+// asked for again, untouched, and removes the rest.
+func TestRestartAdoptsAndSweeps(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "10.10.2.112", "10.10.2.113"),
+		b.route("172.19.100.2/32", "10.10.2.112", "10.10.2.113"),
+		b.route("172.19.100.3/32", "10.10.2.114"),
+		b.route("2001:db8:100::1/128", "2001:db8::112"),
+	}))
+	// Something that looks like ours and is made otherwise.
+	_, err := b.Output(t.Context(), "ip", strings.Fields("route add 172.19.100.4/32 via 10.10.2.114 proto 179 metric 2179")...)
+	must(t, err)
+	f.Close()
+
+	f = b.open()
+	if f.Len() != 5 || len(b.kernel(Protocol)) != 5 {
+		t.Errorf("adopted %d routes, the kernel has %v", f.Len(), b.kernel(Protocol))
+	}
+	must(t, f.Apply([]rib.Route{b.route("172.19.100.1/32", "10.10.2.112", "10.10.2.113")}))
+	if len(f.messages) != 0 {
+		t.Errorf("keeping an adopted route took %d messages", len(f.messages))
+	}
+	must(t, f.Sweep())
+	b.want(Protocol, map[string]string{"172.19.100.1/32": "10.10.2.112 10.10.2.113"})
+	out, err := b.Output(t.Context(), "ip", "nexthop")
+	must(t, err)
+	if strings.Count(out, "\n") != 3 {
+		t.Errorf("want a group and its two next hops, there are\n%s", out)
+	}
+}
+
+// Verify mends whatever others did to our routes.
+func TestVerifyMends(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	want := map[string]string{
+		"172.19.100.1/32":     "10.10.2.112 10.10.2.113",
+		"172.19.100.2/32":     "10.10.2.112 10.10.2.113",
+		"172.19.100.3/32":     "10.10.2.114",
+		"2001:db8:100::1/128": "2001:db8::112",
+	}
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "10.10.2.112", "10.10.2.113"),
+		b.route("172.19.100.2/32", "10.10.2.112", "10.10.2.113"),
+		b.route("172.19.100.3/32", "10.10.2.114"),
+		b.route("2001:db8:100::1/128", "2001:db8::112"),
+	}))
+	if n, err := f.Verify(); n != 0 || err != nil {
+		t.Fatalf("nothing is wrong, and Verify mended %d, %v", n, err)
+	}
+	for _, damage := range []string{
+		"ip route del 172.19.100.1/32",
+		"ip nexthop flush proto 179",
+		"ip route replace 172.19.100.3/32 via 10.10.2.9 proto 179 metric 2179",
+		"ip route add 172.19.100.9/32 via 10.10.2.9 proto 179 metric 2179",
+		"ip link set Ethernet1-1 down; ip link set Ethernet1-1 up; ip addr add 2001:db8::210/64 dev Ethernet1-1 nodad",
+	} {
+		_, err := b.Output(t.Context(), "sh", "-c", damage)
+		must(t, err)
+		// A port that has just come up has no carrier for a moment.
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			n, err := f.Verify()
+			if err == nil {
+				if n == 0 && len(b.kernel(Protocol)) != len(want) {
+					t.Errorf("%s: nothing was found to mend", damage)
+				}
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v", damage, err)
+			}
+		}
+		b.want(Protocol, want)
+	}
+}
+
+func TestRefusalsAreReported(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	err := f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "192.0.2.1"), // not on any network of ours
+		b.route("172.19.100.2/32", "10.10.2.112"),
+	})
+	if err == nil || !strings.Contains(err.Error(), "add next hop 192.0.2.1") {
+		t.Errorf("error %v", err)
+	}
+	b.want(Protocol, map[string]string{"172.19.100.2/32": "10.10.2.112"})
+}
+
+// Batches: more routes than fit in one, in and out, and moved by their group.
+func TestManyRoutes(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	const n = 3000
+	all := func(addrs ...string) []rib.Route {
+		var out []rib.Route
+		set := b.set(addrs...)
+		for i := range n {
+			out = append(out, rib.Route{Prefix: vip(i), Hops: set})
+		}
+		return out
+	}
+	must(t, f.Apply(all("10.10.2.112", "10.10.2.113", "10.10.2.114")))
+	if got := b.kernel(Protocol); len(got) != n || got["172.19.11.183/32"] != "10.10.2.112 10.10.2.113 10.10.2.114" {
+		t.Errorf("%d routes, one is %q", len(got), got["172.19.11.183/32"])
+	}
+	must(t, f.Apply(all("10.10.2.113", "10.10.2.114")))
+	if len(f.messages) != 2 {
+		t.Errorf("the loss of a neighbor took %d messages, want 2", len(f.messages))
+	}
+	if got := b.kernel(Protocol); len(got) != n || got["172.19.11.183/32"] != "10.10.2.113 10.10.2.114" {
+		t.Errorf("%d routes, one is %q", len(got), got["172.19.11.183/32"])
+	}
+	must(t, f.Flush())
+	b.want(Protocol, nil)
+}
+
+func TestTune(t *testing.T) {
+	b := newBench(t)
+	must(t, b.Do(Tune), b.Do(func() error { return TunePort("Ethernet1-1") }))
+	for key, want := range map[string]string{
+		"net/ipv4/ip_forward":                               "1",
+		"net/ipv6/conf/all/forwarding":                      "1",
+		"net/ipv4/fib_multipath_hash_policy":                "1",
+		"net/ipv6/fib_multipath_hash_policy":                "1",
+		"net/ipv4/fib_multipath_use_neigh":                  "1",
+		"net/ipv4/neigh/Ethernet1-1/base_reachable_time_ms": "1000",
+		"net/ipv6/neigh/Ethernet1-1/retrans_time_ms":        "200",
+		"net/ipv4/neigh/Ethernet1-1/delay_first_probe_time": "1",
+		"net/ipv4/neigh/Ethernet1-1/ucast_solicit":          "5",
+	} {
+		var got []byte
+		must(t, b.Do(func() (err error) { got, err = os.ReadFile("/proc/sys/" + key); return err }))
+		if strings.TrimSpace(string(got)) != want {
+			t.Errorf("%s is %q, want %s", key, strings.TrimSpace(string(got)), want)
+		}
+	}
+	must(t, b.Do(func() error { return TunePort("no-such-device") }))
+}
+
+func BenchmarkKernel(b *testing.B) {
+	if err := sandbox.Probe(); err != nil {
+		b.Skip(err)
+	}
+	ns, err := netns.New("switch")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ns.Close()
+	if err := netns.Veth(ns, "e1", ns, "e2"); err != nil {
+		b.Fatal(err)
+	}
+	if err := ns.AddAddr("e1", netip.MustParsePrefix("10.10.2.210/24")); err != nil {
+		b.Fatal(err)
+	}
+	link, err := ns.Link().LinkByName("e1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var f *FIB
+	if err := ns.Do(func() (err error) { f, err = Open(); return err }); err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	const n = 10_000
+	set := func(hosts ...int) []rib.Route {
+		var hops []rib.Hop
+		for _, h := range hosts {
+			hops = append(hops, rib.Hop{Addr: node(h).Addr, Index: link.Attrs().Index})
+		}
+		var all []rib.Route
+		for i := range n {
+			all = append(all, rib.Route{Prefix: vip(i), Hops: rib.NewHopSet(hops...)})
+		}
+		return all
+	}
+	three, two := set(112, 113, 114), set(113, 114)
+	var loss time.Duration
+	for b.Loop() {
+		if err := f.Apply(three); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		if err := f.Apply(two); err != nil {
+			b.Fatal(err)
+		}
+		loss += time.Since(began)
+		if err := f.Flush(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(loss.Microseconds())/float64(b.N), "µs/loss")
+}

@@ -1,0 +1,238 @@
+package fib
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/pharoslb/pharos/rib"
+)
+
+// firstID begins the range of next-hop object identifiers that we give out.
+const firstID = 0x5000_0000
+
+// group is a next-hop group: a set of next hops and how many routes use it. The
+// group with identifier 0 stands for whatever else an adopted route may point to.
+type group struct {
+	id     uint32
+	set    rib.HopSet
+	routes int
+}
+
+// hop is a next-hop object and how many groups it is in.
+type hop struct {
+	id     uint32
+	groups int
+}
+
+// model is what we believe the kernel to hold of ours. It is plain data: plan
+// changes it and says what the kernel must be told.
+type model struct {
+	hops   map[rib.Hop]*hop
+	groups map[uint32]*group
+	bySet  map[rib.HopSet]*group // one of those with the set, for new routes
+	routes map[netip.Prefix]*group
+	stale  map[netip.Prefix]bool // adopted and not asked for
+	taken  map[uint32]bool       // identifiers that are in use
+	last   uint32                // identifier given out
+
+	idle     []*group  // perhaps without routes: for collect
+	idleHops []rib.Hop // perhaps without groups: for collect
+}
+
+func newModel() *model {
+	return &model{
+		hops:   make(map[rib.Hop]*hop),
+		groups: make(map[uint32]*group),
+		bySet:  make(map[rib.HopSet]*group),
+		routes: make(map[netip.Prefix]*group),
+		stale:  make(map[netip.Prefix]bool),
+		taken:  make(map[uint32]bool),
+		last:   firstID,
+	}
+}
+
+// verb is what to do with an object of the kernel.
+type verb uint8
+
+const (
+	addHop verb = iota
+	replaceGroup
+	addGroup
+	setRoute
+	removeRoute
+	removeGroup
+	removeHop
+)
+
+// op is one message to the kernel.
+type op struct {
+	verb   verb
+	id     uint32       // of the hop or group; of the route's group
+	hop    rib.Hop      // addHop
+	ids    []uint32     // members: replaceGroup, addGroup
+	prefix netip.Prefix // setRoute, removeRoute
+}
+
+// plan makes the routes true in the model and appends to ops, in the order in
+// which they must be done, what makes them true in the kernel.
+//
+// Where all routes of a group move to the same set of next hops, the group moves
+// instead: one message, however many routes.
+func (m *model) plan(routes []rib.Route, ops []op) []op {
+	moves := make(map[*group]map[rib.HopSet]int)
+	moving := make([]rib.Route, 0, len(routes))
+	for _, r := range routes {
+		delete(m.stale, r.Prefix)
+		g := m.routes[r.Prefix]
+		if g == nil && r.Hops.Len() == 0 || g != nil && g.id != 0 && g.set == r.Hops {
+			continue
+		}
+		moving = append(moving, r)
+		if g != nil && g.id != 0 && r.Hops.Len() > 0 {
+			if moves[g] == nil {
+				moves[g] = make(map[rib.HopSet]int, 1)
+			}
+			moves[g][r.Hops]++
+		}
+	}
+	replaced := make(map[*group]rib.HopSet)
+	for g, targets := range moves {
+		for set, n := range targets {
+			if n == g.routes && (n > 1 || m.bySet[set] == nil) {
+				replaced[g] = set
+			}
+		}
+	}
+	var left []rib.HopSet
+	for _, g := range slices.SortedFunc(maps.Keys(replaced), byID) {
+		old, set := g.set, replaced[g]
+		ids := m.hold(set, &ops)
+		ops = append(ops, op{verb: replaceGroup, id: g.id, ids: ids})
+		left = append(left, old)
+		if m.bySet[old] == g {
+			delete(m.bySet, old)
+		}
+		if g.set = set; m.bySet[set] == nil {
+			m.bySet[set] = g
+		}
+	}
+	for _, r := range moving {
+		g := m.routes[r.Prefix]
+		if g != nil && g.id != 0 && g.set == r.Hops {
+			continue // moved with its group
+		}
+		m.leave(g)
+		if r.Hops.Len() == 0 {
+			delete(m.routes, r.Prefix)
+			ops = append(ops, op{verb: removeRoute, prefix: r.Prefix})
+			continue
+		}
+		to := m.bySet[r.Hops]
+		if to == nil {
+			to = &group{id: m.newID(), set: r.Hops}
+			ids := m.hold(r.Hops, &ops)
+			ops = append(ops, op{verb: addGroup, id: to.id, ids: ids})
+			m.groups[to.id], m.bySet[r.Hops] = to, to
+		}
+		to.routes++
+		m.routes[r.Prefix] = to
+		ops = append(ops, op{verb: setRoute, id: to.id, prefix: r.Prefix})
+	}
+	// What a replaced group gave up is let go of only now, so that a next hop that
+	// another group takes up in the same plan is not removed in between.
+	for _, set := range left {
+		m.letGo(set)
+	}
+	return m.collect(ops)
+}
+
+// sweep removes the routes that nobody asked for since they were adopted.
+func (m *model) sweep(ops []op) []op {
+	for prefix := range m.stale {
+		if g := m.routes[prefix]; g != nil {
+			m.leave(g)
+			delete(m.routes, prefix)
+			ops = append(ops, op{verb: removeRoute, prefix: prefix})
+		}
+	}
+	clear(m.stale)
+	return m.collect(ops)
+}
+
+// hold returns the identifiers of a set's next hops, each held once more; new ones
+// are appended to ops.
+func (m *model) hold(set rib.HopSet, ops *[]op) []uint32 {
+	hops := set.Hops()
+	ids := make([]uint32, len(hops))
+	for i, h := range hops {
+		known := m.hops[h]
+		if known == nil {
+			known = &hop{id: m.newID()}
+			m.hops[h] = known
+			*ops = append(*ops, op{verb: addHop, id: known.id, hop: h})
+		}
+		known.groups++
+		ids[i] = known.id
+	}
+	return ids
+}
+
+func (m *model) letGo(set rib.HopSet) {
+	for _, h := range set.Hops() {
+		if m.hops[h].groups--; m.hops[h].groups == 0 {
+			m.idleHops = append(m.idleHops, h)
+		}
+	}
+}
+
+// leave takes a route out of its group, if it has one.
+func (m *model) leave(g *group) {
+	if g == nil || g.id == 0 {
+		return
+	}
+	if g.routes--; g.routes == 0 {
+		m.idle = append(m.idle, g)
+	}
+}
+
+// collect removes groups without routes and next hops without groups.
+func (m *model) collect(ops []op) []op {
+	for _, g := range m.idle {
+		if g.routes > 0 || m.groups[g.id] != g {
+			continue
+		}
+		delete(m.groups, g.id)
+		delete(m.taken, g.id)
+		if m.bySet[g.set] == g {
+			delete(m.bySet, g.set)
+		}
+		m.letGo(g.set)
+		ops = append(ops, op{verb: removeGroup, id: g.id})
+	}
+	for _, h := range m.idleHops {
+		if known := m.hops[h]; known != nil && known.groups == 0 {
+			delete(m.hops, h)
+			delete(m.taken, known.id)
+			ops = append(ops, op{verb: removeHop, id: known.id})
+		}
+	}
+	m.idle, m.idleHops = m.idle[:0], m.idleHops[:0]
+	return ops
+}
+
+func (m *model) newID() uint32 {
+	for {
+		m.last++
+		if m.last < firstID {
+			m.last = firstID + 1
+		}
+		if !m.taken[m.last] {
+			m.taken[m.last] = true
+			return m.last
+		}
+	}
+}
+
+func byID(a, b *group) int { return cmp.Compare(a.id, b.id) }

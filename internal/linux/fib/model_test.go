@@ -1,0 +1,221 @@
+package fib
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/pharoslb/pharos/rib"
+)
+
+func node(n int) rib.Hop {
+	return rib.Hop{Addr: netip.AddrFrom4([4]byte{10, 10, 2, byte(n)}), Index: 2}
+}
+
+func nodes(ns ...int) rib.HopSet {
+	var hops []rib.Hop
+	for _, n := range ns {
+		hops = append(hops, node(n))
+	}
+	return rib.NewHopSet(hops...)
+}
+
+func vip(n int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 19, byte(n >> 8), byte(n)}), 32)
+}
+
+func routes(set rib.HopSet, vips ...int) []rib.Route {
+	var out []rib.Route
+	for _, n := range vips {
+		out = append(out, rib.Route{Prefix: vip(n), Hops: set})
+	}
+	return out
+}
+
+// memory does what the kernel would do with ops, and refuses what it would refuse.
+type memory struct {
+	hops   map[uint32]rib.Hop
+	groups map[uint32][]uint32
+	routes map[netip.Prefix]uint32
+}
+
+func newMemory() *memory {
+	return &memory{map[uint32]rib.Hop{}, map[uint32][]uint32{}, map[netip.Prefix]uint32{}}
+}
+
+func (k *memory) do(ops []op) error {
+	for _, o := range ops {
+		switch o.verb {
+		case addHop:
+			if _, ok := k.hops[o.id]; ok {
+				return fmt.Errorf("%v: exists", o)
+			}
+			k.hops[o.id] = o.hop
+		case addGroup, replaceGroup:
+			if _, ok := k.groups[o.id]; ok != (o.verb == replaceGroup) {
+				return fmt.Errorf("%v: exists is %v", o, ok)
+			}
+			for _, id := range o.ids {
+				if _, ok := k.hops[id]; !ok {
+					return fmt.Errorf("%v: no next hop %d", o, id)
+				}
+			}
+			k.groups[o.id] = o.ids
+		case setRoute:
+			if _, ok := k.groups[o.id]; !ok {
+				return fmt.Errorf("%v: no group %d", o, o.id)
+			}
+			k.routes[o.prefix] = o.id
+		case removeRoute:
+			if _, ok := k.routes[o.prefix]; !ok {
+				return fmt.Errorf("%v: there is none", o)
+			}
+			delete(k.routes, o.prefix)
+		case removeGroup:
+			for p, id := range k.routes {
+				if id == o.id {
+					return fmt.Errorf("%v: %v uses it", o, p)
+				}
+			}
+			delete(k.groups, o.id)
+		case removeHop:
+			for id, ids := range k.groups {
+				if slices.Contains(ids, o.id) {
+					return fmt.Errorf("%v: group %d uses it", o, id)
+				}
+			}
+			delete(k.hops, o.id)
+		}
+	}
+	return nil
+}
+
+func (k *memory) view() map[netip.Prefix]rib.HopSet {
+	out := map[netip.Prefix]rib.HopSet{}
+	for p, id := range k.routes {
+		var hops []rib.Hop
+		for _, member := range k.groups[id] {
+			hops = append(hops, k.hops[member])
+		}
+		out[p] = rib.NewHopSet(hops...)
+	}
+	return out
+}
+
+func verbs(ops []op) []verb {
+	var out []verb
+	for _, o := range ops {
+		out = append(out, o.verb)
+	}
+	return out
+}
+
+func TestPlan(t *testing.T) {
+	m := newModel()
+	for _, step := range []struct {
+		name   string
+		routes []rib.Route
+		want   []verb
+	}{
+		{"a first route", routes(nodes(1, 2, 3), 1), []verb{addHop, addHop, addHop, addGroup, setRoute}},
+		{"the same again", routes(nodes(3, 2, 1), 1), nil},
+		{"a second one shares the group", routes(nodes(1, 2, 3), 2), []verb{setRoute}},
+		{"one moves", routes(nodes(1, 2), 2), []verb{addGroup, setRoute}},
+		{"and back: its group has nobody left", routes(nodes(1, 2, 3), 2), []verb{setRoute, removeGroup}},
+		{"a next hop is lost: the group is replaced", routes(nodes(2, 3), 1, 2), []verb{replaceGroup, removeHop}},
+		{"and comes back", routes(nodes(1, 2, 3), 1, 2), []verb{addHop, replaceGroup}},
+		{"one route goes", routes(rib.HopSet{}, 2), []verb{removeRoute}},
+		{"one that was not there", routes(rib.HopSet{}, 9), nil},
+		{"the last one goes", routes(rib.HopSet{}, 1), []verb{removeRoute, removeGroup, removeHop, removeHop, removeHop}},
+	} {
+		if got := verbs(m.plan(step.routes, nil)); !slices.Equal(got, step.want) {
+			t.Errorf("%s: %v, want %v", step.name, got, step.want)
+		}
+	}
+	if len(m.routes)+len(m.groups)+len(m.hops)+len(m.bySet)+len(m.taken) != 0 {
+		t.Errorf("something is left: %+v", m)
+	}
+}
+
+// However many routes use a neighbor, its loss is one message, and comes first.
+func TestLossOfANeighborIsOneMessage(t *testing.T) {
+	m := newModel()
+	var all, after []rib.Route
+	for n := range 5000 {
+		all = append(all, routes(nodes(1, 2, 3), n)...)
+		after = append(after, routes(nodes(2, 3), n)...)
+	}
+	// A few others go by one neighbor alone, or by the two that stay.
+	all = append(append(all, routes(nodes(1), 6000)...), routes(nodes(2, 3), 6001)...)
+	after = append(after, routes(rib.HopSet{}, 6000)...)
+	m.plan(all, nil)
+	got := verbs(m.plan(after, nil))
+	if want := []verb{replaceGroup, removeRoute, removeGroup, removeHop}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestSweepRemovesWhatWasAdopted(t *testing.T) {
+	m, kernel := newModel(), newMemory()
+	if err := kernel.do(m.plan(append(routes(nodes(1), 1, 2), routes(nodes(2), 3)...), nil)); err != nil {
+		t.Fatal(err)
+	}
+	for p := range m.routes {
+		m.stale[p] = true
+	}
+	if ops := m.plan(routes(nodes(1), 1), nil); len(ops) != 0 {
+		t.Errorf("asking for an adopted route costs %v", ops)
+	}
+	if err := kernel.do(m.sweep(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[netip.Prefix]rib.HopSet{vip(1): nodes(1)}; !reflect.DeepEqual(kernel.view(), want) {
+		t.Errorf("left %v, want %v", kernel.view(), want)
+	}
+	if len(kernel.groups) != 1 || len(kernel.hops) != 1 {
+		t.Errorf("unused objects are left: %+v", kernel)
+	}
+}
+
+// Whatever is asked for, in whatever portions, the kernel is never told what it
+// would refuse, and ends with exactly that.
+func TestPlanProperties(t *testing.T) {
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		m, kernel := newModel(), newMemory()
+		want := map[netip.Prefix]rib.HopSet{}
+		for range 200 {
+			var change []rib.Route
+			for _, n := range r.Perm(12)[:1+r.IntN(12)] {
+				var ns []int
+				for node := 1; node <= 3; node++ {
+					if r.IntN(3) > 0 {
+						ns = append(ns, node)
+					}
+				}
+				if r.IntN(3) == 0 {
+					ns = []int{1, 2} // so that whole groups move
+				}
+				set := nodes(ns...)
+				change = append(change, rib.Route{Prefix: vip(n), Hops: set})
+				if set.Len() == 0 {
+					delete(want, vip(n))
+				} else {
+					want[vip(n)] = set
+				}
+			}
+			if err := kernel.do(m.plan(change, nil)); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if got := kernel.view(); !reflect.DeepEqual(got, want) {
+				t.Fatalf("seed %d: kernel has %v\nwant %v", seed, got, want)
+			}
+			if len(kernel.groups) != len(m.groups) || len(kernel.hops) != len(m.hops) {
+				t.Fatalf("seed %d: objects are left over", seed)
+			}
+		}
+	}
+}
