@@ -69,9 +69,11 @@ func (v *View) Plan(svc *pharos.Service, eps *pharos.Endpoints) Plan {
 	case len(svc.Ingress) == 0:
 		return p.refuse(why.NoIPAllocated, "")
 	}
-	p.Addresses = make([]Address, len(svc.Ingress))
+	p.Addresses = make([]Address, 0, len(svc.Ingress))
 	for i, a := range svc.Ingress {
-		p.Addresses[i].Addr = a
+		if !slices.Contains(svc.Ingress[:i], a) {
+			p.Addresses = append(p.Addresses, Address{Addr: a})
+		}
 	}
 	if v.cfg == nil {
 		return p.refuse(why.ConfigMissing, "")

@@ -70,10 +70,9 @@ type Options struct {
 // Cluster is the membership as one node sees it. Its methods may be called from
 // any goroutine.
 type Cluster struct {
-	opt     Options
-	log     *slog.Logger
-	wake    chan struct{} // capacity 1: nodes changed
-	changed chan struct{} // capacity 1: members changed
+	opt  Options
+	log  *slog.Logger
+	wake chan struct{} // capacity 1: nodes changed
 
 	mu      sync.Mutex
 	self    netip.Addr
@@ -93,7 +92,6 @@ func New(opt Options) *Cluster {
 	return &Cluster{
 		opt: opt, log: opt.Log,
 		wake:    make(chan struct{}, 1),
-		changed: make(chan struct{}, 1),
 		reason:  why.Reason{Code: why.NotSynced},
 		members: map[string]netip.Addr{},
 	}
@@ -105,11 +103,11 @@ func (c *Cluster) Set(self netip.Addr, others []netip.Addr) {
 	c.mu.Lock()
 	c.self, c.others = self, slices.Clone(others)
 	c.mu.Unlock()
-	poke(c.wake)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
-
-// Changed has a value when a member came or went since it was last read.
-func (c *Cluster) Changed() <-chan struct{} { return c.changed }
 
 // Status returns who is alive.
 func (c *Cluster) Status() speaker.MembershipStatus {
@@ -295,7 +293,6 @@ func (e *events) set(n *memberlist.Node) {
 	e.members[n.Name] = addr.Unmap()
 	e.mu.Unlock()
 	e.log.Info("speaker is alive", "node", n.Name, "address", addr.Unmap())
-	poke(e.changed)
 }
 
 // NotifyLeave implements memberlist.EventDelegate.
@@ -304,12 +301,4 @@ func (e *events) NotifyLeave(n *memberlist.Node) {
 	delete(e.members, n.Name)
 	e.mu.Unlock()
 	e.log.Info("speaker left or died", "node", n.Name)
-	poke(e.changed)
-}
-
-func poke(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
