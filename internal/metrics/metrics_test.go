@@ -1,0 +1,199 @@
+package metrics
+
+import (
+	"context"
+	"flag"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/speaker"
+	"github.com/pharoslb/pharos/why"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func get(t *testing.T, h http.Handler, path string) (int, string) {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+	return rec.Code, rec.Body.String()
+}
+
+// product drops what the runtime tells of itself from a scrape.
+func product(scrape string) string {
+	var lines []string
+	for line := range strings.Lines(scrape) {
+		if strings.Contains(line, "metallb_") || strings.Contains(line, "pharos_") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func speakerStatus() speaker.Status {
+	name := func(n string) pharos.Name { return pharos.Name{Namespace: "default", Name: n} }
+	a := netip.MustParseAddr
+	return speaker.Status{
+		Node: "cy01-net112", Synced: true, Updates: 7, UpdateErrors: 1,
+		Config: speaker.ConfigStatus{Loaded: true, Stale: true, Reason: why.Reason{Code: why.ConfigInvalid}},
+		Sessions: []speaker.Session{
+			{Addr: netip.MustParseAddrPort("10.10.2.210:179"), State: bgp.Established.String(), Desired: 3, Advertised: 2, Pending: 1, Sent: bgp.Messages{Updates: 5, Keepalives: 100}},
+			{Addr: netip.MustParseAddrPort("[fd00::210]:1179"), State: bgp.Active.String(), Desired: 3},
+			{Peer: "tor2b", Addr: netip.MustParseAddrPort("[fd00::210]:1179"), State: bgp.Idle.String()},
+		},
+		Services: []speaker.ServiceStatus{
+			{Name: name("web"), Addresses: []speaker.AddressStatus{
+				{Addr: a("172.19.100.1"), Protocol: pharos.BGP, Reason: why.Reason{Code: why.NodeAssigned}},
+				{Addr: a("fd01::1"), Reason: why.Reason{Code: why.IPNotAllowed}}}},
+			{Name: name("idle"), Addresses: []speaker.AddressStatus{{Addr: a("172.19.100.2"), Reason: why.Reason{Code: why.NoEndpoints}}}},
+			{Name: name("young"), Reason: why.Reason{Code: why.NoIPAllocated}},
+		},
+		Members: speaker.MembershipStatus{Members: []speaker.Member{{Name: "cy01-net112"}, {Name: "cy01-net113"}}},
+	}
+}
+
+func TestSpeakerScrape(t *testing.T) {
+	s := New("v1.2.3")
+	s.Speaker(speakerStatus)
+	code, body := get(t, s.Handler(), "/metrics")
+	if code != http.StatusOK {
+		t.Fatalf("status %d: %s", code, body)
+	}
+	golden(t, "speaker.golden", product(body))
+	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes"} {
+		if !strings.Contains(body, "\n"+name+" ") {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+// metallb holds the names and labels that MetalLB's native mode serves.
+var metallb = map[string]map[string][]string{
+	"speaker": {
+		"metallb_bgp_session_up":                 {"peer"},
+		"metallb_bgp_updates_total":              {"peer"},
+		"metallb_bgp_announced_prefixes_total":   {"peer"},
+		"metallb_bgp_pending_prefixes_total":     {"peer"},
+		"metallb_speaker_announced":              {"ip", "node", "protocol", "service"},
+		"metallb_k8s_client_updates_total":       nil,
+		"metallb_k8s_client_update_errors_total": nil,
+		"metallb_k8s_client_config_loaded_bool":  nil,
+		"metallb_k8s_client_config_stale_bool":   nil,
+	},
+}
+
+var (
+	sample = regexp.MustCompile(`(?m)^(metallb_\w+)(?:\{([^}]*)\})? `)
+	label  = regexp.MustCompile(`(\w+)="`)
+)
+
+// served returns the metallb_ names of a scrape with their labels.
+func served(scrape string) map[string][]string {
+	found := map[string][]string{}
+	for _, m := range sample.FindAllStringSubmatch(scrape, -1) {
+		var labels []string
+		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
+			labels = append(labels, l[1])
+		}
+		slices.Sort(labels)
+		found[m[1]] = labels
+	}
+	return found
+}
+
+func TestNamesAreMetalLBs(t *testing.T) {
+	s := New("v1.2.3")
+	s.Speaker(speakerStatus)
+	_, body := get(t, s.Handler(), "/metrics")
+	if diff := cmp.Diff(metallb["speaker"], served(body)); diff != "" {
+		t.Errorf("names and labels (-MetalLB +ours):\n%s", diff)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	s := New("v1.2.3")
+	st := speakerStatus()
+	st.Synced = false
+	s.Speaker(func() speaker.Status { return st })
+	for path, want := range map[string]int{"/livez": 200, "/healthz": 200, "/readyz": 503, "/": 404} {
+		if code, _ := get(t, s.Handler(), path); code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
+		}
+	}
+	st.Synced = true
+	if code, _ := get(t, s.Handler(), "/readyz"); code != 200 {
+		t.Errorf("/readyz: %d once synced", code)
+	}
+}
+
+func TestServe(t *testing.T) {
+	taken, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := uint16(taken.Addr().(*net.TCPAddr).Port)
+	s := New("v1.2.3")
+	if err := s.Serve(t.Context(), port); err == nil {
+		t.Error("a taken port is no error")
+	}
+	taken.Close()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, port) }()
+	deadline := time.After(time.Minute)
+	var body string
+	for body == "" {
+		resp, err := http.Get("http://" + taken.Addr().(*net.TCPAddr).AddrPort().String() + "/metrics")
+		if err == nil {
+			b, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			body = string(b)
+			break
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(body, `pharos_build_info{version="v1.2.3"} 1`) {
+		t.Errorf("served:\n%s", body)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
