@@ -19,6 +19,8 @@ each connection to a pod.`,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand()
+	root.AddCommand(
+		newSpeaker(),
+	)
 	return root
 }

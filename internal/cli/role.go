@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/internal/metrics"
+	"github.com/pharoslb/pharos/internal/task"
+)
+
+// socketDir is where roles serve their status.
+const socketDir = "/run/pharos"
+
+// again is how long a role waits before it opens a port anew that it can do
+// without.
+const again = 5 * time.Second
+
+// daemon holds the flags that every role has.
+type daemon struct {
+	role       string
+	port       uint16
+	logLevel   string
+	socket     string
+	kubeconfig string
+	server     string
+}
+
+// bind adds the flags; role names the socket.
+func (d *daemon) bind(flags *pflag.FlagSet, role string) {
+	d.role = role
+	flags.Uint16Var(&d.port, "port", 7472, "TCP port of /metrics, /livez and /readyz; 0 serves none")
+	flags.StringVar(&d.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
+	flags.StringVar(&d.socket, "socket", filepath.Join(socketDir, role+".sock"), "path of the socket that serves the status; empty serves none")
+	flags.StringVar(&d.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, the pod's service account")
+	flags.StringVar(&d.server, "server", "", "URL of the API server in place of the one found, such as https://10.10.2.100:6443")
+}
+
+// logger makes the log that --log-level asks for: JSON lines.
+func (d *daemon) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	switch strings.ToLower(d.logLevel) {
+	case "none":
+		return slog.New(slog.DiscardHandler), nil
+	case "all":
+		level = slog.LevelDebug
+	default:
+		if err := level.UnmarshalText([]byte(d.logLevel)); err != nil {
+			return nil, fmt.Errorf("--log-level %q is not all, debug, info, warn, error or none", d.logLevel)
+		}
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+}
+
+// serve returns the parts that show the role to others: metrics and status. The
+// role goes on without them where their port or path is taken.
+func (d *daemon) serve(log *slog.Logger, set *metrics.Set, status http.Handler) []task.Part {
+	var parts []task.Part
+	if d.port != 0 {
+		parts = append(parts, task.Keep(log, "metrics", again, func(ctx context.Context) error { return set.Serve(ctx, d.port) }))
+	}
+	if d.socket != "" {
+		mux := http.NewServeMux()
+		mux.Handle("/v1/status", status)
+		parts = append(parts, task.Keep(log, "status", again, func(ctx context.Context) error { return localapi.Serve(ctx, d.socket, mux) }))
+	}
+	return parts
+}
+
+// thrift has the garbage collector run twice as often as it would by itself: a
+// role's heap is small, and a node has better use for the memory.
+func thrift() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+}
+
+// env returns an environment variable's value, or a default where it is not set.
+func env(name, otherwise string) string {
+	if value, ok := os.LookupEnv(name); ok {
+		return value
+	}
+	return otherwise
+}

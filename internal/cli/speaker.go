@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/internal/configmap"
+	"github.com/pharoslb/pharos/internal/gossip"
+	"github.com/pharoslb/pharos/internal/kube"
+	"github.com/pharoslb/pharos/internal/linux/bgptcp"
+	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/internal/metrics"
+	"github.com/pharoslb/pharos/internal/task"
+	"github.com/pharoslb/pharos/internal/version"
+	"github.com/pharoslb/pharos/speaker"
+	"github.com/pharoslb/pharos/why"
+)
+
+// speakerFlags are the speaker's own.
+type speakerFlags struct {
+	daemon
+	node          string
+	namespace     string
+	configMap     string
+	class         string
+	ignoreExclude bool
+	bindAddr      string
+	bindPort      string
+	secretPath    string
+	secret        string // environment alone: arguments can be read by others
+}
+
+func newSpeaker() *cobra.Command {
+	var f speakerFlags
+	cmd := &cobra.Command{
+		Use:   "speaker",
+		Short: "Announce Services' addresses from this node",
+		Long: `Announces the addresses of Services of type LoadBalancer over BGP, from the node
+it runs on. One runs on every node, as deploy/pharos.yaml starts it. Where a flag
+has an environment variable, the flag goes before it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSpeaker(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	f.bind(flags, "speaker")
+	flags.StringVar(&f.node, "node-name", env("METALLB_NODE_NAME", ""), "name of the own node [METALLB_NODE_NAME]")
+	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
+	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
+	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
+	flags.BoolVar(&f.ignoreExclude, "ignore-exclude-lb", false, "announce from nodes labeled "+pharos.ExcludeLabel+" too")
+	flags.StringVar(&f.bindAddr, "ml-bindaddr", env("METALLB_ML_BIND_ADDR", ""), "address of the membership; empty is the node's own [METALLB_ML_BIND_ADDR]")
+	flags.StringVar(&f.bindPort, "ml-bindport", env("METALLB_ML_BIND_PORT", "7946"), "TCP and UDP port of the membership; 0 has none [METALLB_ML_BIND_PORT]")
+	flags.StringVar(&f.secretPath, "ml-secret-key-path", env("METALLB_ML_SECRET_KEY_PATH", ""), "file with the membership's secret, or directory with file secretkey [METALLB_ML_SECRET_KEY_PATH]")
+	f.secret = env("METALLB_ML_SECRET_KEY", "")
+	return cmd
+}
+
+// membership makes the membership, or nil where it is turned off.
+func (f *speakerFlags) membership(log *slog.Logger, report func(why.Reason)) (*gossip.Cluster, error) {
+	port, err := strconv.ParseUint(f.bindPort, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("--ml-bindport %q is not a port", f.bindPort)
+	}
+	if port == 0 {
+		return nil, nil
+	}
+	var addr netip.Addr
+	if f.bindAddr != "" {
+		if addr, err = netip.ParseAddr(f.bindAddr); err != nil {
+			return nil, fmt.Errorf("--ml-bindaddr: %w", err)
+		}
+	}
+	return gossip.New(gossip.Options{Name: f.node, BindAddr: addr, BindPort: uint16(port), Secret: f.readSecret, Report: report, Log: log}), nil
+}
+
+// readSecret reads the membership's secret anew: a pod may be started before
+// the Secret that is mounted into it is made.
+func (f *speakerFlags) readSecret() (string, error) {
+	if f.secret != "" {
+		return f.secret, nil
+	}
+	if f.secretPath == "" {
+		return "", fs.ErrNotExist
+	}
+	text, err := os.ReadFile(f.secretPath)
+	if info, statErr := os.Stat(f.secretPath); statErr == nil && info.IsDir() {
+		text, err = os.ReadFile(filepath.Join(f.secretPath, "secretkey"))
+	}
+	return string(text), err
+}
+
+func runSpeaker(ctx context.Context, f speakerFlags) error {
+	thrift()
+	log, err := f.logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	client, err := kube.Connect(kube.Access{Kubeconfig: f.kubeconfig, Server: f.server, Component: "speaker"})
+	if err != nil {
+		return err
+	}
+	source := kube.NewSource(kube.Options{
+		Client:    client,
+		Kinds:     kube.Services | kube.Endpoints | kube.Nodes | kube.Config,
+		ConfigMap: pharos.Name{Namespace: f.namespace, Name: f.configMap},
+		Parse:     configmap.Parse,
+		Log:       log,
+	})
+	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-speaker", Host: f.node, Log: log})
+	sessions, err := bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Log: log})
+	if err != nil {
+		return err
+	}
+	edge := speaker.Edge{Source: source, Recorder: recorder, Sessions: sessions, Log: log}
+	parts := []task.Part{source.Run, recorder.Run, sessions.Run}
+	members, err := f.membership(log, func(r why.Reason) {
+		if r.Code != why.OK {
+			recorder.Node(f.node, r)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if members != nil {
+		edge.Membership = members
+		parts = append(parts, members.Run)
+	}
+	role, err := speaker.New(speaker.Options{Node: f.node, Class: f.class, IgnoreExcludeLabel: f.ignoreExclude}, edge)
+	if err != nil {
+		return err
+	}
+	set := metrics.New(version.Version)
+	set.Speaker(role.Status)
+	parts = append(parts, role.Run)
+	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status))...)
+	log.Info("speaker started", "version", version.Version, "node", f.node)
+	return task.Run(ctx, parts...)
+}
