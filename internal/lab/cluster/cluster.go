@@ -168,11 +168,8 @@ func (c *Cluster) startOne(component Component) (*process, error) {
 	if c.running[component] != nil {
 		return nil, nil
 	}
-	nsFd := -1
-	if c.opts.NS != nil {
-		nsFd = c.opts.NS.Fd()
-	}
-	p, err := startProcess(component, c.command(context.Background(), string(component), c.layout.args(component)...), c.layout.log(component), nsFd)
+	cmd := c.command(context.Background(), string(component), c.layout.args(component)...)
+	p, err := startProcess(component, cmd, c.layout.log(component), c.opts.NS)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/pharoslb/pharos/internal/linux/netns"
 )
 
 // tailBytes bounds what of a log a Failure quotes.
@@ -21,6 +21,7 @@ const tailBytes = 4 << 10
 // process is one component's run, from start to end.
 type process struct {
 	component Component
+	cmd       *exec.Cmd
 	pid       int
 	since     time.Time
 	logPath   string
@@ -30,13 +31,14 @@ type process struct {
 	err       error         // how; valid after done
 }
 
-// startProcess starts cmd, its output appended to the file at logPath. nsFd is
-// the network namespace, or negative for the program's own.
+// startProcess starts cmd in ns, or in the program's own namespace if that is
+// nil, its output appended to the file at logPath.
 //
-// The thread that starts the process stays with it to its end: the kernel
-// kills the process when that thread ends (PR_SET_PDEATHSIG), and so a control
-// plane never outlives a test that panicked.
-func startProcess(component Component, cmd *exec.Cmd, logPath string, nsFd int) (*process, error) {
+// Without ns, the thread that starts the process stays with it to its end: the
+// kernel kills the process when that thread ends (PR_SET_PDEATHSIG), and so a
+// control plane never outlives a test that panicked. Whoever makes a namespace
+// is in a sandbox, which ends everything in it.
+func startProcess(component Component, cmd *exec.Cmd, logPath string, ns *netns.NS) (*process, error) {
 	out, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -47,18 +49,17 @@ func startProcess(component Component, cmd *exec.Cmd, logPath string, nsFd int) 
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
-	p := &process{component: component, logPath: logPath, logStart: size, done: make(chan struct{})}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	start := func() error { return ns.Start(cmd) }
+	if ns == nil {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+		start = cmd.Start
+	}
+	p := &process{component: component, cmd: cmd, logPath: logPath, logStart: size, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the process
-		if nsFd >= 0 {
-			if err := unix.Setns(nsFd, unix.CLONE_NEWNET); err != nil {
-				started <- fmt.Errorf("enter the network namespace: %w", err)
-				return
-			}
-		}
-		if err := cmd.Start(); err != nil {
+		if err := start(); err != nil {
 			started <- err
 			return
 		}
@@ -78,7 +79,7 @@ func startProcess(component Component, cmd *exec.Cmd, logPath string, nsFd int) 
 func (p *process) stop(patience time.Duration) {
 	p.stopping.Store(true)
 	if patience > 0 {
-		unix.Kill(p.pid, unix.SIGTERM)
+		p.cmd.Process.Signal(syscall.SIGTERM)
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
@@ -87,12 +88,7 @@ func (p *process) stop(patience time.Duration) {
 		case <-timer.C:
 		}
 	}
-	select {
-	case <-p.done: // its number may be another's by now
-		return
-	default:
-	}
-	unix.Kill(p.pid, unix.SIGKILL)
+	p.cmd.Process.Kill()
 	<-p.done
 }
 

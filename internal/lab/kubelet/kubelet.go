@@ -1,17 +1,23 @@
 package kubelet
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
 
+	"github.com/pharoslb/pharos/internal/linux/container"
 	"github.com/pharoslb/pharos/internal/linux/netns"
 )
 
@@ -27,7 +33,8 @@ type Config struct {
 	// TLS, with a client certificate of that authority; nil serves nothing.
 	Serving  *tls.Certificate
 	ClientCA *x509.CertPool
-	// Port is the port of that endpoint on the node's address; 0 is 10250.
+	// Port is the port of that endpoint on the node's first address; 0 is
+	// 10250.
 	Port uint16
 	// ServiceAddr is where pods find the API server unless their own
 	// environment says otherwise; unset is 10.233.0.1:443.
@@ -35,8 +42,9 @@ type Config struct {
 	// Images maps an image, without its tag, to the host program it stands
 	// for. The program is seen in the container as /NAME.
 	Images map[string]string
-	// Dir holds pods' volumes, logs and the node's own /run, /var and /tmp.
-	// It is the node's alone, and readable by its owner alone.
+	// Dir holds pods' volumes, logs and the node's own /run, /var and /tmp
+	// (below pods and host). It is the node's alone, and readable by its
+	// owner alone.
 	Dir string
 	// Labels are added to the Node's own.
 	Labels map[string]string
@@ -49,63 +57,201 @@ type Config struct {
 
 // Kubelet runs one node's pods. Its methods may be called from any goroutine.
 type Kubelet struct {
-	cfg Config
+	cfg    Config
+	log    *slog.Logger
+	wakeup chan struct{} // told that wanted changed
+
+	mu     sync.Mutex
+	wanted bool          // power
+	on     bool          // something of the node may run
+	off    chan struct{} // closed when on becomes false
+	boot   *boot         // nil unless on
 }
 
 // New checks the configuration and starts nothing.
 func New(cfg Config) (*Kubelet, error) {
-	return nil, errors.New("kubelet: incomplete")
+	switch {
+	case cfg.Machine == nil:
+		return nil, errors.New("kubelet: no machine given")
+	case cfg.Client == nil:
+		return nil, errors.New("kubelet: no way to the API server given")
+	case cfg.Dir == "":
+		return nil, errors.New("kubelet: no directory given")
+	case (cfg.Serving == nil) != (cfg.ClientCA == nil):
+		return nil, errors.New("kubelet: Serving and ClientCA go together")
+	}
+	var err error
+	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("kubelet: directory: %w", err)
+	}
+	// A symlink in the way would end in the container's tree, not the machine's.
+	if dir, err := filepath.EvalSymlinks(cfg.Dir); err == nil {
+		cfg.Dir = dir
+	}
+	if !cfg.ServiceAddr.IsValid() {
+		cfg.ServiceAddr = netip.MustParseAddrPort("10.233.0.1:443")
+	}
+	cfg.Port = cmp.Or(cfg.Port, 10250)
+	cfg.LeaseInterval = cmp.Or(cfg.LeaseInterval, time.Second)
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return &Kubelet{
+		cfg: cfg, log: log.With("node", cfg.Machine.Name()), wanted: true, wakeup: make(chan struct{}, 1),
+	}, nil
 }
 
-// Run plays the kubelet, powered on, until ctx ends; then it kills the node's
-// processes as PowerOff does, and returns nil.
-func (k *Kubelet) Run(ctx context.Context) error { return nil }
+// Run plays the kubelet, powered on unless PowerOff was called before, until ctx
+// ends; then it kills the node's processes as PowerOff does, and returns nil. An
+// error is one of configuration.
+func (k *Kubelet) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if k.begin() {
+			err := k.run(ctx)
+			k.end()
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-k.wakeup:
+		}
+	}
+	return nil
+}
+
+// begin tells whether the node is to run, and if so counts it as on.
+func (k *Kubelet) begin() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.wanted {
+		k.on, k.off = true, make(chan struct{})
+	}
+	return k.wanted
+}
+
+func (k *Kubelet) end() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.on, k.boot = false, nil
+	close(k.off)
+}
+
+// run runs the node until the power goes.
+func (k *Kubelet) run(ctx context.Context) error {
+	b, err := newBoot(k.cfg, k.log)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	k.boot = b
+	k.mu.Unlock()
+	ctx, cut := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { b.run(ctx) })
+	for wanted := true; wanted; {
+		select {
+		case <-ctx.Done():
+			wanted = false
+		case <-k.wakeup:
+			k.mu.Lock()
+			wanted = k.wanted
+			k.mu.Unlock()
+		}
+	}
+	cut()
+	running.Wait()
+	return nil
+}
 
 // PowerOff kills every process of the node at once, without a word to the API
 // server, and returns when none is left and every pod's network is closed. Cut
 // the node's link before, or the kernel says goodbye for the dead processes
 // (FIN, RST). The machine's namespace may be replaced until PowerOn.
-func (k *Kubelet) PowerOff() {}
+func (k *Kubelet) PowerOff() {
+	k.power(false)
+	k.mu.Lock()
+	on, off := k.on, k.off
+	k.mu.Unlock()
+	if on {
+		<-off
+	}
+}
 
 // PowerOn starts the node again: it finds its pods in the API and restarts
 // their containers in new sandboxes. It returns at once.
-func (k *Kubelet) PowerOn() {}
+func (k *Kubelet) PowerOn() { k.power(true) }
+
+func (k *Kubelet) power(on bool) {
+	k.mu.Lock()
+	k.wanted = on
+	k.mu.Unlock()
+	select {
+	case k.wakeup <- struct{}{}:
+	default: // it is told already, and will see the latest
+	}
+}
 
 // PodStatus is what the kubelet itself knows of a pod.
 type PodStatus struct {
 	Namespace, Name, UID string
 	HostNetwork          bool
-	NS                   *netns.NS // nil before there is one
+	NS                   *netns.NS // nil before there is one; valid while the pod is
 	Addrs                []netip.Addr
-	Containers           []ContainerStatus
+	Containers           []ContainerStatus // init containers first
 }
 
 // ContainerStatus is what the kubelet itself knows of a container.
 type ContainerStatus struct {
-	Name     string
-	PID      int // of its first process as the caller sees it; 0 if it has none
-	Ready    bool
-	Restarts int
-	Log      string // the current run's file
+	Name        string
+	PID         int // of its first process as the caller sees it; 0 if it has none
+	Running     bool
+	Ready       bool
+	Restarts    int
+	Log         string // file of the current or last run
+	PreviousLog string // file of the run before, if there was one
 }
 
 // Status is a copy of the kubelet's state.
 type Status struct {
 	Node    string
 	Powered bool
-	Pods    []PodStatus
+	Pods    []PodStatus // by namespace and name
 }
 
 // Status returns the current state.
-func (k *Kubelet) Status() Status { return Status{} }
-
-// Logs opens the output of a container's current run, or of the one before. An
-// empty container name means the pod's only one.
-func (k *Kubelet) Logs(namespace, pod, container string, previous bool) (io.ReadCloser, error) {
-	return nil, errors.New("kubelet: incomplete")
+func (k *Kubelet) Status() Status {
+	s := Status{Node: k.cfg.Machine.Name()}
+	k.mu.Lock()
+	b := k.boot
+	k.mu.Unlock()
+	if b == nil {
+		return s
+	}
+	s.Powered = true
+	for _, w := range b.all() {
+		w.mu.Lock()
+		public := w.public
+		w.mu.Unlock()
+		if public.Name != "" {
+			s.Pods = append(s.Pods, public)
+		}
+	}
+	slices.SortFunc(s.Pods, func(a, b PodStatus) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return s
 }
+
+// HostPath is where a path of the node, such as a hostPath volume's, lies on
+// the machine that runs the lab: below Config.Dir for /run, /var and /tmp,
+// which each node has for itself; the same path for all else.
+func (k *Kubelet) HostPath(path string) string { return hostPath(k.cfg.Dir, path) }
 
 // Init turns the program into a container if it was started as one's first
 // step: it then does not return. Every program that runs a Kubelet calls it
 // first thing in main or TestMain, before package sandbox.
-func Init() {}
+func Init() { container.Init() }
