@@ -19,6 +19,9 @@ const (
 // connection. It covers the kernel's first two retransmissions.
 const probeWait = time.Second
 
+// ackGrain covers the coarseness of the kernel's clock of acknowledgements.
+const ackGrain = 50 * time.Millisecond
+
 // Prevails says whose connection is kept when each side opened one: that of the
 // speaker with the higher BGP Identifier (RFC 4271 §6.8), between equal ones that
 // of the higher AS number (RFC 6286 §2.3).
@@ -76,7 +79,7 @@ func (m *Machine) challenge(now time.Time, e *link, id ConnID) {
 		m.drop(now, other, Down{Cause: CauseCollision, Notification: cease(subCollision)})
 	}
 	m.links = append(m.links, &link{id: id, incoming: true, state: OpenSent, aside: true})
-	m.probeAt = now.Add(probeWait)
+	m.challenged, m.probeAt = now, now.Add(probeWait)
 	m.keepalive(now, e)
 }
 

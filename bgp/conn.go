@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp/wire"
@@ -50,7 +49,6 @@ type conn struct {
 	attached bool   // routes may be written
 	closing  bool
 	sendHold time.Duration
-	outQueue atomic.Int64
 }
 
 // message is one message as read: what its type says is set.
@@ -154,6 +152,7 @@ func (c *conn) finish(n *wire.Notification) {
 
 // writer writes what there is to write until the connection is over.
 func (c *conn) writer() {
+	defer c.tally.outQueue.Store(0)
 	var buf []byte
 	for {
 		select {
@@ -199,28 +198,31 @@ func (c *conn) take(buf []byte) []byte {
 	return buf
 }
 
-// write writes all of buf, or fails. As long as the peer takes some of it within
-// the send hold time it goes on (RFC 9687 §3.2).
+// write writes all of buf, or fails; with os.ErrDeadlineExceeded if the peer takes
+// nothing for the send hold time (RFC 9687 §3.2).
 func (c *conn) write(buf []byte) error {
+	moved := time.Now()
 	for len(buf) > 0 {
-		c.outQueue.Store(int64(len(buf)))
+		c.tally.outQueue.Store(int64(len(buf)))
 		c.mu.Lock()
-		if !c.closing {
-			c.nc.SetWriteDeadline(time.Now().Add(c.sendHold))
+		closing, hold := c.closing, c.sendHold
+		if !closing {
+			// Short of the whole time, so as to see about when octets moved.
+			c.nc.SetWriteDeadline(time.Now().Add(hold / 8))
 		}
-		closing := c.closing
 		c.mu.Unlock()
 		n, err := c.nc.Write(buf)
 		buf = buf[n:]
 		if n > 0 {
+			moved = time.Now()
 			c.tally.sent.bytes.Add(uint64(n))
 			c.tally.sent.touch()
 		}
-		if err != nil && (closing || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		if err != nil && (closing || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(moved) >= hold) {
 			return err
 		}
 	}
-	c.outQueue.Store(0)
+	c.tally.outQueue.Store(0)
 	return nil
 }
 

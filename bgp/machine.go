@@ -52,8 +52,8 @@ type Machine struct {
 
 	// links are the connections: none, one, or an outgoing and an incoming one, or
 	// an Established one and another.
-	links   []*link
-	probeAt time.Time // when the challenged Established connection is judged
+	links               []*link
+	challenged, probeAt time.Time // the Established connection: since when and until when it has to show life
 
 	info Info
 }

@@ -21,7 +21,6 @@ func (p *peer) publish() {
 	if c != nil {
 		s.LocalAddr, s.RemoteAddr, s.Incoming = c.local, c.remote, i.Incoming
 		s.HoldDue, s.KeepaliveDue = i.HoldDue, i.KeepaliveDue
-		s.OutQueue = int(c.outQueue.Load())
 	}
 	if i.SentOpen != nil {
 		s.CapabilitiesSent = i.SentOpen.Capabilities
@@ -53,6 +52,7 @@ func (p *peer) Status() SessionStatus {
 	s.Families = append([]FamilyStatus(nil), s.Families...)
 	s.LastRead, s.LastWritten = p.tally.received.lastTime(), p.tally.sent.lastTime()
 	s.Received, s.Sent = p.tally.received.messages(), p.tally.sent.messages()
+	s.OutQueue = int(p.tally.outQueue.Load())
 	p.routes.report(&s)
 	return s
 }

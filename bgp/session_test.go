@@ -80,7 +80,9 @@ func TestRoutesPassInBothDirections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bgptest.NewNet()
 		a := speak(t, n, hostA, true, conf(hostA, hostB))
-		b := speak(t, n, hostB, true, conf(hostB, hostA))
+		passive := conf(hostB, hostA)
+		passive.Passive = true
+		b := speak(t, n, hostB, true, passive)
 		attrs := &bgp.Attrs{Origin: wire.OriginIncomplete, Communities: []wire.Community{65001<<16 | 7}}
 		announce(a, hostB, attrs, "172.19.100.1/32", "2001:db8:100::1/128")
 		got := b.heard.WaitRoutes(t, hostA.String(), "172.19.100.1/32", "2001:db8:100::1/128")

@@ -9,7 +9,10 @@ import (
 
 // tally counts a neighbor's messages; it is written by readers and writers and
 // read by Status.
-type tally struct{ received, sent direction }
+type tally struct {
+	received, sent direction
+	outQueue       atomic.Int64 // octets that the socket has yet to take
+}
 
 type direction struct {
 	types [wire.TypeRouteRefresh + 1]atomic.Uint64

@@ -15,7 +15,7 @@ func (m *Machine) tick(now time.Time) {
 	if due(m.probeAt, now) {
 		m.probeAt = time.Time{}
 		if e := m.established(); e != nil {
-			m.emit(Probe{e.id, probeWait})
+			m.emit(Probe{e.id, now.Sub(m.challenged) + ackGrain})
 		}
 	}
 	for _, l := range slices.Clone(m.links) {

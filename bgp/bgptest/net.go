@@ -3,6 +3,7 @@ package bgptest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -116,12 +117,7 @@ func (n *Net) Crash(host netip.Addr) {
 			c.out.change(func() { c.out.void = true })
 		}
 	}
-	for addr, l := range n.listeners {
-		if addr.Addr() == host {
-			l.close()
-			delete(n.listeners, addr)
-		}
-	}
+	maps.DeleteFunc(n.listeners, func(addr netip.AddrPort, _ *Listener) bool { return addr.Addr() == host })
 }
 
 // Boot brings a host's link up. Whoever has something to say on a connection that
@@ -186,7 +182,7 @@ func (c *Conn) Close() error {
 		c.in.change(func() { unread = len(c.in.buf) > 0; c.in.closed = true })
 		c.out.change(func() {
 			c.out.eof = true
-			if unread {
+			if unread && !c.out.void {
 				c.out.err = syscall.ECONNRESET
 			}
 		})
@@ -260,7 +256,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // Close ends Accept.
 func (l *Listener) Close() error {
-	l.close()
+	l.once.Do(func() { close(l.closed) })
 	l.net.mu.Lock()
 	defer l.net.mu.Unlock()
 	if l.net.listeners[l.addr] == l {
@@ -268,8 +264,6 @@ func (l *Listener) Close() error {
 	}
 	return nil
 }
-
-func (l *Listener) close() { l.once.Do(func() { close(l.closed) }) }
 
 // Addr is the address listened on.
 func (l *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.addr) }

@@ -80,21 +80,21 @@ func (s *stream) write(p []byte, d *deadline, forgotten func()) (n int, err erro
 	for {
 		s.mu.Lock()
 		switch {
+		case len(p) == 0:
+			s.mu.Unlock()
+			return n, nil
 		case s.err != nil:
 			defer s.mu.Unlock()
 			return n, s.err
 		case s.eof:
 			s.mu.Unlock()
 			return n, net.ErrClosed
-		case s.closed:
+		case s.closed && !s.lost:
 			s.mu.Unlock()
 			return n, syscall.ECONNRESET
 		case d.passed():
 			s.mu.Unlock()
 			return n, os.ErrDeadlineExceeded
-		case len(p) == 0:
-			s.mu.Unlock()
-			return n, nil
 		}
 		if room := min(s.limit-len(s.buf), len(p)); room > 0 {
 			s.buf = append(s.buf, p[:room]...)
