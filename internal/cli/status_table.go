@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/proxy"
+	"github.com/pharoslb/pharos/router"
+	"github.com/pharoslb/pharos/speaker"
+	"github.com/pharoslb/pharos/why"
+)
+
+// table writes rows in columns that line up; the first row is the heading.
+// Nothing is written of a table without further rows.
+type table [][]string
+
+func (t *table) row(cells ...any) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		if row[i] = fmt.Sprint(c); row[i] == "" {
+			row[i] = "-"
+		}
+	}
+	*t = append(*t, row)
+}
+
+func (t table) write(w io.Writer) {
+	if len(t) < 2 {
+		return
+	}
+	fmt.Fprintln(w)
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
+	for _, row := range t {
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
+	}
+	tw.Flush()
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
+}
+
+// age renders how long ago a moment is, in its two greatest units.
+func age(now, then time.Time) string {
+	if then.IsZero() {
+		return "never"
+	}
+	s := max(int64(now.Sub(then)/time.Second), 0)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%ds", s/60, s%60)
+	case s < 86400:
+		return fmt.Sprintf("%dh%dm", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%dd%dh", s/86400, s/3600%24)
+}
+
+// inForce says in a few words how a configuration stands.
+func inForce(loaded, stale bool, r why.Reason) string {
+	switch {
+	case !loaded && r.Code == why.OK:
+		return "none"
+	case !loaded:
+		return "none: " + r.String()
+	case stale:
+		return "the last good one is in force: " + r.String()
+	}
+	return "in force"
+}
+
+// known says whether a role knows the cluster in full.
+func known(synced bool) string {
+	if synced {
+		return "known in full"
+	}
+	return "not yet known in full; nothing is given out or taken back"
+}
+
+// because renders a reason with its code, for people to look up.
+func because(r why.Reason) string { return fmt.Sprintf("%s: %s", r.Code, r) }
+
+func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
+	fmt.Fprintf(w, "Speaker on %s\n", st.Node)
+	fmt.Fprintf(w, "  Cluster:        %s\n", known(st.Synced))
+	fmt.Fprintf(w, "  Configuration:  %s\n", inForce(st.Config.Loaded, st.Config.Stale, st.Config.Reason))
+	for _, p := range st.Config.Problems {
+		fmt.Fprintf(w, "                  %s\n", p)
+	}
+	fmt.Fprintf(w, "  Members:        %s\n", members(st.Members))
+	for _, r := range st.Checks {
+		fmt.Fprintf(w, "  Node:           %s\n", because(r))
+	}
+
+	sessions := table{{"PEER", "ADDRESS", "AS", "STATE", "SINCE", "ROUTES", "PENDING", "LAST ERROR"}}
+	for _, s := range st.Sessions {
+		routes := s.Advertised
+		waiting := s.Pending
+		if s.State != bgp.Established.String() {
+			waiting = s.Desired
+		}
+		sessions.row(s.Peer, s.Addr, s.RemoteAS, s.State, age(now, s.Since), routes, waiting, s.LastError)
+	}
+	sessions.write(w)
+
+	services := table{{"SERVICE", "ADDRESS", "POOL", "ANNOUNCED", "AS"}}
+	for _, svc := range st.Services {
+		if len(svc.Addresses) == 0 {
+			services.row(svc.Name, "", "", "no, "+because(svc.Reason), "")
+		}
+		for _, a := range svc.Addresses {
+			announced, as := "no, "+because(a.Reason), ""
+			if a.Protocol != "" {
+				var prefixes []string
+				for _, p := range a.Prefixes {
+					prefixes = append(prefixes, p.String())
+				}
+				announced, as = "by "+string(a.Protocol), strings.Join(prefixes, " ")
+			}
+			services.row(svc.Name, a.Addr, a.Pool, announced, as)
+		}
+	}
+	services.write(w)
+}
+
+func members(m speaker.MembershipStatus) string {
+	if len(m.Members) == 0 && m.Reason.Code != why.OK {
+		return "none, " + because(m.Reason)
+	}
+	var names []string
+	for _, member := range m.Members {
+		names = append(names, member.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func showProxy(w io.Writer, st *proxy.Status, now time.Time) {
+	fmt.Fprintf(w, "Proxy on %s\n", st.Node)
+	fmt.Fprintf(w, "  Cluster:        %s\n", known(st.Synced))
+	state := "up to date for " + age(now, st.Since)
+	if !st.Ready {
+		state = "not up to date for " + age(now, st.Since) + ", " + because(st.Problem)
+	}
+	fmt.Fprintf(w, "  Data plane:     %s, %s\n", st.Driver.Driver, state)
+	for _, s := range st.Sysctls {
+		if s.Reason.Code != why.OK {
+			fmt.Fprintf(w, "  Node:           %s\n", because(s.Reason))
+		}
+	}
+	for _, h := range st.HealthChecks {
+		if h.Reason.Code != why.OK {
+			fmt.Fprintf(w, "  Health check:   %s of %s\n", because(h.Reason), h.Service)
+		}
+	}
+
+	frontends := table{{"SERVICE", "KIND", "ADDRESS", "PORT", "ACTION", "BACKENDS"}}
+	for _, svc := range st.Services {
+		for _, f := range svc.Frontends {
+			address := f.Addr.String()
+			if f.Addr.IsUnspecified() {
+				address = "node"
+			}
+			frontends.row(svc.Name, f.Kind, address, fmt.Sprintf("%d/%s", f.Port, f.Protocol), f.Action, backends(f.Backends))
+		}
+		for _, p := range svc.Problems {
+			frontends.row(svc.Name, "", "", "", because(p), "")
+		}
+	}
+	frontends.write(w)
+}
+
+// backends lists the first few, and counts the rest.
+func backends(list []proxy.Backend) string {
+	const most = 4
+	var parts []string
+	for i, b := range list {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more", len(list)-most))
+			break
+		}
+		parts = append(parts, b.Addr.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+func showSwitch(w io.Writer, st *router.Status, now time.Time) {
+	fmt.Fprintf(w, "Switch of AS %d, router ID %s\n", st.AS, st.RouterID)
+	fmt.Fprintf(w, "  Networks:       %d of IPv4 by %d paths, %d of IPv6 by %d paths\n", st.IPv4.Networks, st.IPv4.Paths, st.IPv6.Networks, st.IPv6.Paths)
+	fmt.Fprintf(w, "  Kernel:         %d routes\n", st.KernelRoutes)
+
+	neighbors := table{{"NEIGHBOR", "AS", "STATE", "SINCE", "PATHS", "LAST ERROR"}}
+	for _, n := range st.Neighbors {
+		neighbors.row(n.Addr, n.AS, n.State, age(now, n.Since), n.Paths, n.LastError)
+	}
+	neighbors.write(w)
+}
