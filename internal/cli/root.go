@@ -3,8 +3,13 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/pharoslb/pharos/internal/lab/kubelet"
 	"github.com/pharoslb/pharos/internal/version"
 )
+
+// Init turns the program into a container of the lab if it was started as one's
+// first step, and does not return then. Main calls it before anything else.
+func Init() { kubelet.Init() }
 
 // New returns the program's root command with all its subcommands.
 func New() *cobra.Command {
@@ -21,6 +26,8 @@ each connection to a pod.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newSpeaker(),
+		newStatus(),
+		newLab(),
 	)
 	return root
 }

@@ -1,14 +1,18 @@
 package lab
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -136,4 +140,52 @@ func (s State) gone(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// Up starts the supervisor, a command that calls Supervise, in a session of its
+// own, and hears its notices until the lab is up. The error is ErrRunning if one
+// is up already. When ctx ends early the lab is ended again.
+func (s State) Up(ctx context.Context, supervisor *exec.Cmd, progress func(phase, detail string)) error {
+	out, err := supervisor.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	var complaints strings.Builder
+	supervisor.Stderr = nil
+	supervisor.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := supervisor.Start(); err != nil {
+		return fmt.Errorf("start the supervisor: %w", err)
+	}
+	defer out.Close()
+	interrupted := context.AfterFunc(ctx, func() { supervisor.Process.Signal(syscall.SIGTERM) })
+	defer interrupted()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		var n Notice
+		if err := json.Unmarshal(lines.Bytes(), &n); err != nil {
+			complaints.WriteString(lines.Text() + "\n")
+			continue
+		}
+		switch {
+		case n.Ready:
+			return supervisor.Process.Release()
+		case n.Running:
+			supervisor.Wait()
+			return ErrRunning
+		case n.Error != "":
+			supervisor.Wait()
+			if ctx.Err() != nil {
+				s.remove()
+				return ctx.Err()
+			}
+			return fmt.Errorf("%s (logs: %s)", n.Error, s.Dir)
+		}
+		progress(n.Phase, n.Detail)
+	}
+	err = supervisor.Wait()
+	if ctx.Err() != nil {
+		s.remove()
+		return ctx.Err()
+	}
+	return fmt.Errorf("the supervisor ended (%v) before the lab was up (log: %s): %s%s", err, s.Log(), complaints.String(), tail(s.Log(), 0))
 }

@@ -19,7 +19,10 @@ import (
 const goodbye = 5 * time.Second
 
 // SwitchSocket is where the switch's command line is served.
-func (l *Lab) SwitchSocket() string { return filepath.Join(l.opts.Dir, "switch.sock") }
+func (s State) SwitchSocket() string { return s.path("switch.sock") }
+
+// SwitchSocket is State.SwitchSocket.
+func (l *Lab) SwitchSocket() string { return State{l.opts.Dir}.SwitchSocket() }
 
 func (l *Lab) switchLog() string { return filepath.Join(l.opts.Dir, "log", "switch.log") }
 

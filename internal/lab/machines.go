@@ -32,6 +32,9 @@ func (l *Lab) startCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.layOut(); err != nil {
+		return err
+	}
 	run, end := context.WithCancel(context.Background())
 	l.end = end
 	var names []string

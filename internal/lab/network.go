@@ -35,7 +35,7 @@ func (n *network) build() error {
 	for _, m := range []struct {
 		ns   **netns.NS
 		name string
-	}{{&n.segment, "segment"}, {&n.control, Control}, {&n.sw, Switch}, {&n.client, Client}} {
+	}{{&n.segment, Segment}, {&n.control, Control}, {&n.sw, Switch}, {&n.client, Client}} {
 		ns, err := netns.New(m.name)
 		if err != nil {
 			return err

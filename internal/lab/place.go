@@ -20,13 +20,14 @@ const (
 	Client  = "client"
 	Switch  = "switch"
 	Control = "control"
+	Segment = "segment" // the bridge br0 and its ports: see all that passes
 )
 
 const podPrefix = "pod/"
 
 // Places lists where programs can be run now, pods aside.
 func (l *Lab) Places() []string {
-	places := []string{Client, Switch, Control}
+	places := []string{Client, Switch, Control, Segment}
 	for _, n := range l.nodes {
 		if n.NS() != nil {
 			places = append(places, n.plan.Name)
@@ -67,6 +68,34 @@ func (l *Lab) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return l.output(ctx, nsenter.View{Net: l.network.control}, "", l.cluster.Kubectl(context.WithoutCancel(ctx), args...))
 }
 
+// Shell runs a line of a shell beside the API server, with kubectl as
+// administrator, in a directory that holds bgp.yaml, test.yaml, switch.conf and
+// the product's deploy/. It returns what was printed on standard output; an error
+// carries its standard error.
+func (l *Lab) Shell(ctx context.Context, script string) (string, error) {
+	if l.cluster == nil {
+		return "", errNoCluster
+	}
+	kubectl := l.cluster.Kubectl(context.WithoutCancel(ctx))
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = l.shellDir()
+	cmd.Env = append(kubectl.Env, "PATH="+filepath.Join(l.opts.Dir, "bin")+":"+os.Getenv("PATH"))
+	return l.output(ctx, nsenter.View{Net: l.network.control}, "", cmd)
+}
+
+// installKubectl makes the program that Shell finds as kubectl.
+func (l *Lab) installKubectl() error {
+	args := l.cluster.Kubectl(context.Background()).Args
+	script := "#!/bin/sh\nexec"
+	for _, arg := range args {
+		script += " '" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
+	if err := os.MkdirAll(filepath.Join(l.opts.Dir, "bin"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(l.opts.Dir, "bin", "kubectl"), []byte(script+" \"$@\"\n"), 0o700)
+}
+
 // view says how the world looks from a place, and which node it is on.
 func (l *Lab) view(place string) (v nsenter.View, machine string, err error) {
 	switch place {
@@ -76,6 +105,8 @@ func (l *Lab) view(place string) (v nsenter.View, machine string, err error) {
 		return nsenter.View{Net: l.network.sw, Hostname: Switch}, "", nil
 	case Control:
 		return nsenter.View{Net: l.network.control, Hostname: Control}, "", nil
+	case Segment:
+		return nsenter.View{Net: l.network.segment, Hostname: Segment}, "", nil
 	}
 	if name, ok := strings.CutPrefix(place, podPrefix); ok {
 		return l.podView(name)
@@ -88,19 +119,22 @@ func (l *Lab) view(place string) (v nsenter.View, machine string, err error) {
 	if ns == nil {
 		return v, "", fmt.Errorf("%s is powered off", place)
 	}
-	return nsenter.View{Net: ns, Hostname: place, Binds: l.nodeFiles(place)}, place, nil
+	binds, err := l.nodeFiles(place)
+	return nsenter.View{Net: ns, Hostname: place, Binds: binds}, place, err
 }
 
-// nodeFiles are a node's own directories, as its kubelet made them.
-func (l *Lab) nodeFiles(name string) []nsenter.Bind {
-	var binds []nsenter.Bind
-	for _, dir := range []string{"run"} {
-		own := filepath.Join(l.nodeDir(name), dir)
-		if _, err := os.Stat(own); err == nil {
-			binds = append(binds, nsenter.Bind{Source: own, Target: "/" + dir})
-		}
+// nodeFiles are a node's own directories, as its pods with hostPath volumes see
+// them; here the sockets of the roles on it.
+func (l *Lab) nodeFiles(name string) ([]nsenter.Bind, error) {
+	k := l.kubelets[name]
+	if k == nil {
+		return nil, nil
 	}
-	return binds
+	run := k.HostPath("/run")
+	if err := os.MkdirAll(run, 0o755); err != nil {
+		return nil, err
+	}
+	return []nsenter.Bind{{Source: run, Target: "/run"}}, nil
 }
 
 // podView looks from a pod's first container that runs.

@@ -3,10 +3,112 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pharoslb/pharos/deploy"
 )
 
-// Install installs the product as its users do.
-func (l *Lab) Install(ctx context.Context) error { return errors.New("not yet") }
+// What users type to install the product and to use it, in the directory that
+// Shell runs in. The last one needs the lab's own API server: ProxyCommand.
+const (
+	NamespaceCommand = "kubectl create namespace metallb-system"
+	SecretCommand    = `kubectl create secret generic -n metallb-system memberlist --from-literal=secretkey="$(openssl rand -base64 128)"`
+	PharosCommand    = "kubectl apply -f deploy/pharos.yaml"
+	ConfigCommand    = "kubectl create -f bgp.yaml"
+	ServiceCommand   = "kubectl create -f test.yaml"
+)
 
-// Deploy creates what the walk-through creates.
-func (l *Lab) Deploy(ctx context.Context) error { return errors.New("not yet") }
+// VIP is the address that the walk-through's Service gets: its pool's first,
+// but for .0, which avoid-buggy-ips skips.
+const VIP = "172.19.100.1"
+
+// placeholder is what deploy/pharos-proxy.yaml has where its user writes the
+// API server's own address.
+const placeholder = "api-server.invalid"
+
+// ProxyCommand applies deploy/pharos-proxy.yaml with the API server's own
+// address, as the file asks its user to.
+func (l *Lab) ProxyCommand() string {
+	return fmt.Sprintf("sed s/%s/%s/ deploy/pharos-proxy.yaml | kubectl apply -f -", placeholder, l.opts.Topology.Control)
+}
+
+// layOut makes the directory that Shell runs in: the input, unchanged, and the
+// product's manifests.
+func (l *Lab) layOut() error {
+	if err := os.MkdirAll(filepath.Join(l.shellDir(), "deploy"), 0o700); err != nil {
+		return err
+	}
+	for _, name := range inputs {
+		if err := os.Symlink(l.Input(name), filepath.Join(l.shellDir(), name)); err != nil {
+			return err
+		}
+	}
+	for name, text := range map[string][]byte{"pharos.yaml": deploy.Pharos, "pharos-proxy.yaml": deploy.Proxy} {
+		if err := os.WriteFile(filepath.Join(l.shellDir(), "deploy", name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return l.installKubectl()
+}
+
+func (l *Lab) shellDir() string { return filepath.Join(l.opts.Dir, "shell") }
+
+// Install installs the product as its users do, and returns when all of it is
+// Ready.
+func (l *Lab) Install(ctx context.Context) error {
+	for _, line := range []string{l.ProxyCommand(), NamespaceCommand, SecretCommand, PharosCommand} {
+		l.opts.Progress("product", line)
+		if _, err := l.Shell(ctx, line); err != nil {
+			return err
+		}
+	}
+	for _, part := range []string{"kube-system daemonset/pharos-proxy", "metallb-system deployment/controller", "metallb-system daemonset/speaker"} {
+		namespace, name, _ := strings.Cut(part, " ")
+		l.opts.Progress("product", "waiting for "+name)
+		if err := l.RolledOut(ctx, namespace, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RolledOut returns when every pod of a Deployment or DaemonSet is Ready. The
+// error tells what its pods wait for.
+func (l *Lab) RolledOut(ctx context.Context, namespace, name string) error {
+	_, err := l.Kubectl(ctx, "rollout", "status", "-n", namespace, name, "--timeout="+settle.String())
+	if err != nil {
+		if pods, perr := l.Kubectl(context.WithoutCancel(ctx), "get", "pod", "-n", namespace, "-o", "wide"); perr == nil {
+			err = fmt.Errorf("%w\n%s", err, pods)
+		}
+	}
+	return err
+}
+
+// Deploy configures the speakers and creates the pods and their Service, and
+// returns when the client is answered.
+func (l *Lab) Deploy(ctx context.Context) error {
+	for _, line := range []string{ConfigCommand, ServiceCommand} {
+		l.opts.Progress("service", line)
+		if _, err := l.Shell(ctx, line); err != nil {
+			return err
+		}
+	}
+	l.opts.Progress("service", "waiting for an answer of "+VIP+" at the client")
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	for {
+		_, err := l.Output(ctx, Client, "curl", "-sS", "--fail", "--max-time", "2", VIP)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("no answer of %s: %w", VIP, context.Cause(ctx)), err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

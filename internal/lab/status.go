@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -137,4 +138,23 @@ func (l *Lab) podLog(what string, container []string, parts map[string]string) (
 		names = append(names, c.Name)
 	}
 	return "", fmt.Errorf("pod %s: which container? one of %v", p.Name, names)
+}
+
+// LogTails returns the last lines of what each program of the product logged,
+// by pod or program.
+func (l *Lab) LogTails() map[string]string {
+	tails := map[string]string{}
+	if _, err := os.Stat(l.switchLog()); err == nil {
+		tails[Switch] = tail(l.switchLog(), 0)
+	}
+	for node, k := range l.kubelets {
+		for _, p := range k.Status().Pods {
+			for _, c := range p.Containers {
+				if c.Log != "" && p.Namespace != "default" {
+					tails[fmt.Sprintf("%s on %s", p.Name, node)] = tail(c.Log, 0)
+				}
+			}
+		}
+	}
+	return tails
 }

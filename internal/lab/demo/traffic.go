@@ -1,0 +1,135 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pharoslb/pharos/internal/lab"
+)
+
+// tally is a shell line that asks an address for so many pages, each over a
+// connection of its own, and counts the different answers.
+func tally(addr string, requests int) string {
+	return fmt.Sprintf("for i in $(seq %d); do curl -s --max-time 5 %s || echo failed; echo; done | grep . | sort | uniq -c", requests, addr)
+}
+
+// answers reads what tally prints: how often each pod answered.
+func answers(out string) (map[string]int, error) {
+	count := map[string]int{}
+	for line := range strings.Lines(out) {
+		n, name, ok := strings.Cut(strings.TrimSpace(line), " ")
+		times, err := strconv.Atoi(n)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("answers that are no pod's name: %q", line)
+		}
+		count[name] = times
+	}
+	return count, nil
+}
+
+// allAnswered checks that every request was answered, by pods that are there,
+// and by each of them.
+func allAnswered(out string, requests int, pods []string) error {
+	count, err := answers(out)
+	if err != nil {
+		return err
+	}
+	sum := 0
+	for _, pod := range pods {
+		if count[pod] == 0 {
+			return fmt.Errorf("no answer of pod %s", pod)
+		}
+		sum += count[pod]
+	}
+	if sum != requests || len(count) != len(pods) {
+		return fmt.Errorf("%d of %d requests answered by the pods %v: %v", sum, requests, pods, count)
+	}
+	return nil
+}
+
+// pods waits until the Service's three pods are Ready, and returns the node of
+// each.
+func (d *Demo) pods(ctx context.Context) (map[string]string, error) {
+	nodes := map[string]string{}
+	err := d.until(ctx, d.kubectl("kubectl get pod -l app=con-test -o wide --no-headers"), func(out string) error {
+		clear(nodes)
+		for line := range strings.Lines(out) {
+			f := strings.Fields(line)
+			for _, n := range d.lab.Topology().Nodes {
+				if slices.Contains(f, n.Name) && f[1] == "1/1" && f[2] == "Running" {
+					nodes[f[0]] = n.Name
+				}
+			}
+		}
+		if len(nodes) != 3 {
+			return fmt.Errorf("%d pods are Running and Ready, want 3", len(nodes))
+		}
+		return nil
+	})
+	return nodes, err
+}
+
+// requests is step 8.
+func (d *Demo) requests(ctx context.Context) (string, error) {
+	pods, err := d.pods(ctx)
+	if err != nil {
+		return "", err
+	}
+	names := slices.Sorted(maps.Keys(pods))
+	// The route is there before the last node's rules may be; what counts is
+	// that from some moment on all requests are answered.
+	var count map[string]int
+	err = d.until(ctx, d.in(lab.Client, tally(vip, 200)), func(out string) error {
+		count, _ = answers(out)
+		return allAnswered(out, 200, names)
+	})
+	if err != nil {
+		return "", err
+	}
+	perNode := map[string]int{}
+	var shares []string
+	for _, name := range names {
+		perNode[pods[name]] += count[name]
+		shares = append(shares, strconv.Itoa(count[name]))
+	}
+	for _, n := range d.lab.Topology().Nodes {
+		if perNode[n.Name] == 0 {
+			return "", fmt.Errorf("no pod on %s answered", n.Name)
+		}
+	}
+	return "200 of 200 answered, by 3 pods on 3 nodes: " + strings.Join(shares, " + "), nil
+}
+
+// dataplane is step 9.
+func (d *Demo) dataplane(ctx context.Context) (string, error) {
+	pods, err := d.pods(ctx)
+	if err != nil {
+		return "", err
+	}
+	names := slices.Sorted(maps.Keys(pods))
+	cluster, err := d.once(ctx, d.kubectl("kubectl get svc ng-svc -o jsonpath={.spec.clusterIP}"))
+	if err != nil {
+		return "", err
+	}
+	if cluster == "" {
+		return "", errors.New("the Service has no cluster IP")
+	}
+	err = d.nodes(func(n lab.NodePlan) error {
+		for _, addr := range []string{vip, cluster} {
+			err := d.until(ctx, d.in(n.Name, tally(addr, 60)), func(out string) error { return allAnswered(out, 60, names) })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s and %s lead to 3 pods, on 3 nodes", vip, cluster), nil
+}
