@@ -39,7 +39,7 @@ var rules = []rule{
 	{"dataplane", []string{".", "why"}},
 	// Layer 2: drivers, each with the kernel library it needs.
 	{"dataplane/dptest", []string{".", "why", "dataplane", "internal/linux/netns", "internal/linux/sandbox"}},
-	{"dataplane/nft", []string{".", "why", "dataplane", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
+	{"dataplane/nft", []string{".", "why", "dataplane", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
 	{"internal/linux/...", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	// Layer 3: roles know neither Kubernetes nor kernel.
 	{"controller", []string{".", "why", "ipam", "internal/task"}},

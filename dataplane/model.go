@@ -226,4 +226,3 @@ func (m *Model) unmatched(p Packet, inside bool) Action {
 func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
-

@@ -1,0 +1,160 @@
+package nft
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+)
+
+// stale are the UDP frontends whose connections may lead to a backend that is
+// no longer theirs, each with those that are. UDP has no end that connection
+// tracking could see: a client that goes on sending from one port would stay
+// with a backend that is gone, or with none if it began before there was one.
+type stale map[dataplane.Target]map[netip.AddrPort]bool
+
+// note compares what a Service was with what it is; either may be nil.
+func (s stale) note(was, is *compiled) {
+	before := udp(was)
+	after := udp(is)
+	for target, backends := range after {
+		old, known := before[target]
+		if !known || len(old) == 0 && len(backends) > 0 {
+			s[target] = backends // packets may have passed untranslated
+			continue
+		}
+		for b := range old {
+			if !backends[b] {
+				s[target] = backends
+				break
+			}
+		}
+		if _, pending := s[target]; pending {
+			s[target] = backends
+		}
+	}
+	for target := range before {
+		if _, kept := after[target]; !kept {
+			s[target] = nil
+		}
+	}
+}
+
+// udp returns the backends of a Service's UDP frontends, from both sides.
+func udp(c *compiled) map[dataplane.Target]map[netip.AddrPort]bool {
+	if c == nil || c.service == nil {
+		return nil
+	}
+	var result map[dataplane.Target]map[netip.AddrPort]bool
+	for i := range c.service.Frontends {
+		fe := &c.service.Frontends[i]
+		if fe.Protocol != pharos.UDP {
+			continue
+		}
+		all := map[netip.AddrPort]bool{}
+		for _, index := range []int{fe.Outside, fe.Inside} {
+			for j := range c.service.Groups[index].Backends {
+				all[c.service.Groups[index].Backends[j].Addr] = true
+			}
+		}
+		if result == nil {
+			result = map[dataplane.Target]map[netip.AddrPort]bool{}
+		}
+		result[fe.Target] = all
+	}
+	return result
+}
+
+// flush makes the kernel forget the connections, and returns how many there
+// were. What was done is no longer stale.
+func (s stale) flush(ns int) (uint64, error) {
+	if len(s) == 0 {
+		return 0, nil
+	}
+	at := netns.None() // the current one
+	if ns != 0 {
+		at = netns.NsHandle(ns)
+	}
+	handle, err := netlink.NewHandleAt(at, unix.NETLINK_NETFILTER, unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0, fmt.Errorf("forget stale connections: %w", err)
+	}
+	defer handle.Close()
+	own, err := ownAddresses(handle)
+	if err != nil {
+		return 0, fmt.Errorf("forget stale connections: %w", err)
+	}
+	var total uint64
+	for i, f := range families {
+		filter := staleFilter{s, own, f == families[1]}
+		if !filter.any() {
+			continue
+		}
+		n, err := handle.ConntrackDeleteFilters(netlink.ConntrackTable, [2]netlink.InetFamily{unix.AF_INET, unix.AF_INET6}[i], filter)
+		total += uint64(n)
+		if err != nil {
+			return total, fmt.Errorf("forget stale connections: %w", err)
+		}
+	}
+	clear(s)
+	return total, nil
+}
+
+// ownAddresses returns the node's addresses: those at which node ports answer.
+func ownAddresses(handle *netlink.Handle) (map[netip.Addr]bool, error) {
+	addrs, err := handle.AddrList(nil, unix.AF_UNSPEC)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	own := make(map[netip.Addr]bool, len(addrs))
+	for _, a := range addrs {
+		own[addrOf(a.IP)] = true
+	}
+	return own, nil
+}
+
+func addrOf(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
+
+// staleFilter picks stale connections of one family.
+type staleFilter struct {
+	stale stale
+	own   map[netip.Addr]bool
+	ipv6  bool
+}
+
+func (f staleFilter) any() bool {
+	for target := range f.stale {
+		if target.Addr.Is6() == f.ipv6 {
+			return true
+		}
+	}
+	return false
+}
+
+// MatchConntrackFlow reports whether a connection was made to a stale frontend
+// and does not lead to one of its backends.
+func (f staleFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	if flow.Forward.Protocol != unix.IPPROTO_UDP {
+		return false
+	}
+	dst := addrOf(flow.Forward.DstIP)
+	target := dataplane.Target{Addr: dst, Protocol: pharos.UDP, Port: flow.Forward.DstPort}
+	backends, ok := f.stale[target]
+	if !ok && f.own[dst] {
+		target.Addr = netip.IPv4Unspecified()
+		if f.ipv6 {
+			target.Addr = netip.IPv6Unspecified()
+		}
+		backends, ok = f.stale[target]
+	}
+	return ok && !backends[netip.AddrPortFrom(addrOf(flow.Reverse.SrcIP), flow.Reverse.SrcPort)]
+}

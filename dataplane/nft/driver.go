@@ -1,0 +1,248 @@
+package nft
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+)
+
+// Driver programs the nftables of one network namespace. It implements
+// dataplane.Driver.
+type Driver struct {
+	netns int
+
+	mu     sync.Mutex
+	state  *dataplane.State // wanted last
+	live   *live            // nil: what the kernel holds is to be read
+	stale  stale            // connections to be forgotten
+	status dataplane.DriverStatus
+}
+
+// Options say where a Driver works.
+type Options struct {
+	// NetNS is a file descriptor of the network namespace, open as long as the
+	// driver is used; zero means the program's own.
+	NetNS int
+}
+
+// New returns a driver that has not touched the kernel yet.
+func New(options Options) *Driver {
+	return &Driver{netns: options.NetNS, state: &dataplane.State{}, stale: stale{}, status: dataplane.DriverStatus{Driver: "nft"}}
+}
+
+// Name returns "nft".
+func (d *Driver) Name() string { return "nft" }
+
+// Status returns a copy of the counters.
+func (d *Driver) Status() dataplane.DriverStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.status
+}
+
+// Apply brings the tables to state in one transaction.
+func (d *Driver) Apply(ctx context.Context, state *dataplane.State) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.note(d.apply(ctx, state))
+}
+
+func (d *Driver) note(err error) error {
+	d.status.LastError = ""
+	if err != nil {
+		d.status.Failed++
+		d.status.LastError = err.Error()
+	}
+	return err
+}
+
+func (d *Driver) apply(ctx context.Context, state *dataplane.State) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var failed error
+	if d.live != nil {
+		if failed = d.update(state); failed == nil {
+			return d.forget()
+		}
+		// The kernel refused a difference, so it does not hold what was thought:
+		// somebody else changed the tables. They are read and compared.
+		d.live = nil
+	}
+	if _, err := d.resync(state); err != nil {
+		if failed != nil {
+			return fmt.Errorf("%w (after an update failed: %w)", err, failed)
+		}
+		return err
+	}
+	return d.forget()
+}
+
+// update applies the difference between the last state and the next.
+func (d *Driver) update(state *dataplane.State) error {
+	c := &change{}
+	renewed := map[pharos.Name]*compiled{}
+	for _, name := range diff(state, d.state) {
+		was := d.live.services[name]
+		var is *compiled
+		if s, ok := state.Services.Get(name); ok {
+			var slots map[dataplane.GroupKey][]netip.AddrPort
+			if was != nil {
+				slots = was.slots
+			}
+			is = compile(s, slots)
+		}
+		c.replace(d.live, was, is)
+		renewed[name] = is
+	}
+	if !state.Node.Equal(&d.state.Node) {
+		c.node(d.live, nodeElements(&state.Node))
+	}
+	if err := d.transact(c.batch(&batch{})); err != nil {
+		return err
+	}
+	for name, is := range renewed {
+		d.stale.note(d.live.services[name], is)
+		if is == nil {
+			delete(d.live.services, name)
+		} else {
+			d.live.services[name] = is
+		}
+	}
+	d.done(state)
+	return nil
+}
+
+// diff returns the names of the Services that differ, in order.
+func diff(state, last *dataplane.State) []pharos.Name {
+	var names []pharos.Name
+	for name := range state.Services.Diff(last.Services) {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, pharos.Name.Compare)
+	return names
+}
+
+// resync brings the kernel to state from whatever it holds, and reports whether
+// there was anything to do.
+func (d *Driver) resync(state *dataplane.State) (bool, error) {
+	k, err := read(d.netns)
+	if err != nil {
+		return false, err
+	}
+	l, c, old := newLive(), &change{}, stale{}
+	var slots map[id][]slot
+	if k != nil {
+		slots, l.classes = k.slots(), k.classes
+	}
+	for _, name := range diff(state, &dataplane.State{}) {
+		s, _ := state.Services.Get(name)
+		is := compile(s, adopt(s, slots))
+		c.replace(l, nil, is)
+		l.services[name] = is
+		old.note(nil, is)
+	}
+	for _, name := range diff(d.state, state) {
+		if s, _ := state.Services.Get(name); s == nil {
+			was, _ := d.state.Services.Get(name)
+			old.note(&compiled{service: was}, nil)
+		}
+	}
+	c.node(l, nodeElements(&state.Node))
+	b, want := &batch{}, l.objects()
+	if adopted := k != nil && c.against(k, want); adopted {
+		d.status.Adopted++
+	} else {
+		d.status.Rebuilt++
+		for _, f := range families {
+			b.object(f, f.newTable(), "table", "")
+			b.object(f, f.delTable(), "table", "")
+			b.object(f, f.newTable(), "table", "")
+		}
+		c = &change{add: c.add, sets: want.sets, chains: want.chains}
+	}
+	c.batch(b)
+	changed := !b.empty()
+	if err := d.transact(b); err != nil {
+		return changed, err
+	}
+	if changed || d.live == nil {
+		maps.Copy(d.stale, old)
+	}
+	d.live = l
+	d.done(state)
+	return changed, nil
+}
+
+func (d *Driver) done(state *dataplane.State) {
+	d.state = state
+	d.status.Revision = state.Revision
+}
+
+// transact sends a batch that isn't empty.
+func (d *Driver) transact(b *batch) error {
+	if b.empty() {
+		return nil
+	}
+	start := time.Now()
+	if err := b.flush(d.netns); err != nil {
+		return fmt.Errorf("program nftables: %w", err)
+	}
+	d.status.LastDuration = time.Since(start)
+	d.status.Applied++
+	d.status.Added += b.added
+	d.status.Removed += b.removed
+	return nil
+}
+
+// Verify reads the tables back and repairs what somebody else changed.
+func (d *Driver) Verify(ctx context.Context) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	before := d.status
+	repaired, err := d.resync(d.state)
+	d.status.Adopted, d.status.Rebuilt = before.Adopted, before.Rebuilt // these tell of starts
+	if err != nil {
+		d.live = nil
+		return false, d.note(err)
+	}
+	if repaired {
+		d.status.Repaired++
+	}
+	return repaired, d.note(d.forget())
+}
+
+// Remove deletes the tables.
+func (d *Driver) Remove(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := &batch{}
+	for _, f := range families {
+		// A table that isn't there can't be deleted.
+		b.object(f, f.newTable(), "table", "")
+		b.object(f, f.delTable(), "table", "")
+	}
+	if err := b.flush(d.netns); err != nil {
+		return d.note(fmt.Errorf("remove nftables: %w", err))
+	}
+	d.live, d.state = nil, &dataplane.State{}
+	return d.note(nil)
+}
+
+// forget makes the kernel forget the connections that are stale. What it could
+// not do is tried again with the next Apply.
+func (d *Driver) forget() error {
+	n, err := d.stale.flush(d.netns)
+	d.status.Flushed += n
+	return err
+}
