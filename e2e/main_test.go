@@ -1,0 +1,36 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/pharoslb/pharos/internal/lab/kubelet"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
+)
+
+// product is the binary under test, built from this checkout.
+var product string
+
+func TestMain(m *testing.M) {
+	kubelet.Init()
+	os.Exit(sandbox.Main(func() int {
+		dir, err := os.MkdirTemp("", "pharos-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		product = filepath.Join(dir, "pharos")
+		build := exec.Command("go", "build", "-o", product, "../cmd/pharos")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		build.Stdout, build.Stderr = os.Stderr, os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build the product:", err)
+			return 1
+		}
+		return m.Run()
+	}))
+}
