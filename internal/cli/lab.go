@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,9 @@ func (f *labFlags) add(cmd *cobra.Command) {
 
 func (f *labFlags) get() lab.State {
 	if f.state != "" {
+		if dir, err := filepath.Abs(f.state); err == nil {
+			return lab.State{Dir: dir}
+		}
 		return lab.State{Dir: f.state}
 	}
 	return lab.State{Dir: lab.DefaultState(f.name, os.Getenv("XDG_RUNTIME_DIR"), os.Getuid())}
@@ -279,7 +283,7 @@ func newLabSwitch(which *labFlags) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			s := which.get()
 			if _, err := os.Stat(s.SwitchSocket()); err != nil {
-				return fmt.Errorf("the switch does not run: %w", lab.ErrNotRunning)
+				return errors.New("no switch runs here: `pharos lab up` starts one, unless told to stop before")
 			}
 			self, err := os.Executable()
 			if err != nil {
