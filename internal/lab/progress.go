@@ -10,31 +10,33 @@ import (
 	"golang.org/x/term"
 )
 
-// Progress prints what long work is at, with the seconds since it began. On a
-// terminal the last line's seconds go on counting; elsewhere a line says every
-// quarter of a minute that the work goes on.
+// Progress prints what long work is at, with the seconds since it began: a
+// line for each phase. On a terminal the last line goes on counting, and shows
+// each detail; elsewhere a phase's further details are printed only when it
+// takes long.
 type Progress struct {
 	w        io.Writer
 	terminal bool
 	begin    time.Time
 
-	mu    sync.Mutex
-	last  string    // the line under way
-	spoke time.Time // when something was printed latest
+	mu            sync.Mutex
+	phase, detail string
+	spoke         time.Time // when something was printed latest
 
 	stop chan struct{}
 	done chan struct{}
 }
 
-// silence is how long a Progress that writes to no terminal says nothing.
-const silence = 15 * time.Second
+// silence is how long a Progress that writes to no terminal says nothing of a
+// phase that it has named.
+const silence = 10 * time.Second
 
 // longest is the length of a detail that fits a terminal's line, in bytes.
 const longest = 80
 
 // NewProgress starts to count. The caller ends it with Stop.
 func NewProgress(w io.Writer) *Progress {
-	p := &Progress{w: w, begin: time.Now(), spoke: time.Now(), stop: make(chan struct{}), done: make(chan struct{})}
+	p := &Progress{w: w, begin: time.Now(), stop: make(chan struct{}), done: make(chan struct{})}
 	if f, ok := w.(*os.File); ok {
 		p.terminal = term.IsTerminal(int(f.Fd()))
 	}
@@ -44,18 +46,18 @@ func NewProgress(w io.Writer) *Progress {
 
 // Report says what is done now. It may be called from any goroutine.
 func (p *Progress) Report(phase, detail string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.terminal && p.last != "" {
-		fmt.Fprintln(p.w)
-	}
 	if len(detail) > longest {
 		detail = detail[:longest] + "…"
 	}
-	p.last = fmt.Sprintf("%-24s %s", phase, detail)
-	p.print()
-	if !p.terminal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	same := phase == p.phase
+	if p.terminal && !same && p.phase != "" {
 		fmt.Fprintln(p.w)
+	}
+	p.phase, p.detail = phase, detail
+	if p.terminal || !same {
+		p.print()
 	}
 }
 
@@ -63,18 +65,14 @@ func (p *Progress) Report(phase, detail string) {
 func (p *Progress) Stop() {
 	close(p.stop)
 	<-p.done
-	if p.terminal && p.last != "" {
+	if p.terminal && p.phase != "" {
 		fmt.Fprintln(p.w)
 	}
 }
 
 func (p *Progress) tick() {
 	defer close(p.done)
-	every := silence
-	if p.terminal {
-		every = time.Second
-	}
-	ticker := time.NewTicker(every)
+	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
 		select {
@@ -83,20 +81,20 @@ func (p *Progress) tick() {
 		case <-ticker.C:
 		}
 		p.mu.Lock()
-		switch {
-		case p.last == "":
-		case p.terminal:
-			fmt.Fprint(p.w, "\r")
+		if p.phase != "" && (p.terminal || time.Since(p.spoke) >= silence) {
 			p.print()
-		case time.Since(p.spoke) >= silence:
-			p.print()
-			fmt.Fprintln(p.w, " …")
 		}
 		p.mu.Unlock()
 	}
 }
 
+// print prints the line under way; on a terminal, over the one that is there.
 func (p *Progress) print() {
 	p.spoke = time.Now()
-	fmt.Fprintf(p.w, "%6.1f s  %s", time.Since(p.begin).Seconds(), p.last)
+	line := fmt.Sprintf("%6.1f s  %-24s %s", time.Since(p.begin).Seconds(), p.phase, p.detail)
+	if p.terminal {
+		fmt.Fprint(p.w, "\r\x1b[K", line)
+		return
+	}
+	fmt.Fprintln(p.w, line)
 }
