@@ -200,7 +200,7 @@ func (w *world) await(name string, condition func(*corev1.Pod) error) *corev1.Po
 			return err
 		}
 		if err := condition(pod); err != nil {
-			return fmt.Errorf("%w; status %v", err, pod.Status.ContainerStatuses)
+			return fmt.Errorf("%w; init containers %v, containers %v", err, pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 		}
 		return nil
 	})

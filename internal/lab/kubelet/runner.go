@@ -97,7 +97,7 @@ func (r *runner) start(ctx context.Context) {
 	w := r.w
 	l := launch{
 		boot: w.boot, pod: w.pod, net: w.net, volumes: w.volumes, spec: r.spec,
-		hostname: hostname(w.pod), dir: w.dir(), log: r.logPath(r.nextRun()),
+		hostname: hostname(w.pod), dir: w.dir, log: r.logPath(r.nextRun()),
 	}
 	os.Remove(r.logPath(r.nextRun() - 2))
 	w.beside.Go(func() {
@@ -251,12 +251,12 @@ func (r *runner) stop(grace time.Duration) {
 		p.Terminate()
 		return
 	}
-	prober := r.prober()
+	pod, prober := r.w.pod, r.prober()
 	r.w.beside.Go(func() {
 		ctx, cancel := context.WithTimeout(r.w.boot.ctx, grace)
 		defer cancel()
 		if err := preStop(ctx, hook, prober, p); err != nil {
-			r.w.boot.warn(r.w.pod, "FailedPreStopHook", err.Error())
+			r.w.boot.warn(pod, "FailedPreStopHook", err.Error())
 		}
 		p.Terminate()
 	})
@@ -364,7 +364,7 @@ func (r *runner) nextRun() int {
 }
 
 func (r *runner) logPath(run int) string {
-	return filepath.Join(r.w.dir(), "containers", r.spec.Name, strconv.Itoa(run)+".log")
+	return filepath.Join(r.w.dir, "containers", r.spec.Name, strconv.Itoa(run)+".log")
 }
 
 func (r *runner) public() ContainerStatus {

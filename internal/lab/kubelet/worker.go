@@ -24,6 +24,7 @@ import (
 type worker struct {
 	boot    *boot
 	uid     types.UID
+	dir     string      // of the pod's volumes and logs
 	inits   int         // how many of containers are init containers, the first ones
 	pod     *corev1.Pod // as last seen
 	updates chan update // the latest alone
@@ -65,6 +66,7 @@ func newWorker(b *boot, pod *corev1.Pod) *worker {
 		updates: make(chan update, 1), events: make(chan func()), gone: make(chan struct{}),
 		writer: newWriter(b.api, pod),
 	}
+	w.dir = filepath.Join(b.cfg.Dir, "pods", fmt.Sprintf("%s_%s_%s", pod.Namespace, pod.Name, pod.UID))
 	if pod.Status.StartTime != nil {
 		w.seen = pod.Status.StartTime.Time
 	}
@@ -131,7 +133,7 @@ func (w *worker) run(ctx context.Context) {
 	if ctx.Err() == nil {
 		// Only now: whoever sees the object gone may reuse name and address.
 		w.publish(true)
-		os.RemoveAll(w.dir())
+		os.RemoveAll(w.dir)
 	}
 	writer.Wait()
 	stopWriting()
@@ -244,7 +246,7 @@ func (w *worker) prepare(ctx context.Context) {
 		}
 		if err == nil {
 			reason = "FailedMount"
-			volumes, err = w.boot.volumes(ctx, pod, net, w.dir())
+			volumes, err = w.boot.volumes(ctx, pod, net, w.dir)
 		}
 		select {
 		case w.events <- func() { w.haveSurroundings(net, volumes, reason, err) }:
@@ -267,8 +269,9 @@ func (w *worker) haveSurroundings(net *PodNet, volumes *volumes, reason string, 
 	w.prepareAt = time.Now().Add(w.prepareTry.next())
 	w.boot.warn(w.pod, reason, err.Error())
 	for _, r := range w.containers {
-		if r.view.state.Waiting != nil {
-			r.view.state.Waiting.Message = err.Error()
+		if waiting := r.view.state.Waiting; waiting != nil {
+			// A copy: the writer may still read the old one.
+			r.view.state.Waiting = &corev1.ContainerStateWaiting{Reason: waiting.Reason, Message: err.Error()}
 		}
 	}
 }
@@ -391,11 +394,6 @@ func (w *worker) publish(over bool) {
 		w.wanted = &status
 		w.writer.Set(status, over)
 	}
-}
-
-// dir is where the pod's volumes and logs are.
-func (w *worker) dir() string {
-	return filepath.Join(w.boot.cfg.Dir, "pods", fmt.Sprintf("%s_%s_%s", w.pod.Namespace, w.pod.Name, w.pod.UID))
 }
 
 func timestamp(t time.Time) metav1.Time { return metav1.Time{Time: t.Truncate(time.Second)} }
