@@ -60,15 +60,17 @@ func (l *Lab) shellDir() string { return filepath.Join(l.opts.Dir, "shell") }
 // Install installs the product as its users do, and returns when all of it is
 // Ready.
 func (l *Lab) Install(ctx context.Context) error {
-	for _, line := range []string{l.ProxyCommand(), NamespaceCommand, SecretCommand, PharosCommand} {
-		l.opts.Progress("product", line)
-		if _, err := l.Shell(ctx, line); err != nil {
+	for _, step := range [][2]string{
+		{"pharos-proxy", l.ProxyCommand()}, {"namespace", NamespaceCommand}, {"memberlist", SecretCommand}, {"pharos", PharosCommand},
+	} {
+		l.opts.Progress(step[0], step[1])
+		if _, err := l.Shell(ctx, step[1]); err != nil {
 			return err
 		}
 	}
 	for _, part := range []string{"kube-system daemonset/pharos-proxy", "metallb-system deployment/controller", "metallb-system daemonset/speaker"} {
 		namespace, name, _ := strings.Cut(part, " ")
-		l.opts.Progress("product", "waiting for "+name)
+		l.opts.Progress(name, "waiting until all pods are Ready")
 		if err := l.RolledOut(ctx, namespace, name); err != nil {
 			return err
 		}
@@ -91,13 +93,13 @@ func (l *Lab) RolledOut(ctx context.Context, namespace, name string) error {
 // Deploy configures the speakers and creates the pods and their Service, and
 // returns when the client is answered.
 func (l *Lab) Deploy(ctx context.Context) error {
-	for _, line := range []string{ConfigCommand, ServiceCommand} {
-		l.opts.Progress("service", line)
-		if _, err := l.Shell(ctx, line); err != nil {
+	for _, step := range [][2]string{{"configuration", ConfigCommand}, {"service", ServiceCommand}} {
+		l.opts.Progress(step[0], step[1])
+		if _, err := l.Shell(ctx, step[1]); err != nil {
 			return err
 		}
 	}
-	l.opts.Progress("service", "waiting for an answer of "+VIP+" at the client")
+	l.opts.Progress(Client, "waiting for an answer of "+VIP)
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
 	for {
