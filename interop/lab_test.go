@@ -1,0 +1,309 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/bgptest"
+	"github.com/pharoslb/pharos/bgp/wire"
+	"github.com/pharoslb/pharos/internal/linux/bgptcp"
+	"github.com/pharoslb/pharos/internal/linux/netns"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
+)
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
+
+const (
+	switchAS = 65210
+	nodeAS   = 65211
+)
+
+var (
+	switch4 = netip.MustParseAddr("10.10.2.210")
+	switch6 = netip.MustParseAddr("2001:db8:2::210")
+	both    = []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast}
+)
+
+// machine is a namespace on the segment.
+type machine struct {
+	*netns.NS
+	v4, v6 netip.Addr
+}
+
+// lab is a segment, a switch on which a daemon is to run, and nodes.
+type lab struct {
+	t       *testing.T
+	segment *netns.NS
+	sw      machine
+	nodes   []machine
+	dir     string // for the daemons, readable by their user
+}
+
+// need skips the test where the machine cannot run it.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	reason := sandbox.Probe()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			reason = errors.Join(reason, fmt.Errorf("%w: make deps installs it", err))
+		}
+	}
+	if sandbox.Rootless() {
+		reason = errors.Join(reason, errors.New("the daemons change their user, which takes root"))
+	}
+	if reason != nil {
+		t.Skip(reason)
+	}
+}
+
+func newLab(t *testing.T, nodes int) *lab {
+	t.Helper()
+	l := &lab{t: t}
+	var err error
+	if l.dir, err = os.MkdirTemp("", "interop"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(l.dir) })
+	l.segment = l.namespace("segment")
+	l.must(l.segment.AddBridge("br0"))
+	l.sw = l.join("switch", 210)
+	for i := range nodes {
+		l.nodes = append(l.nodes, l.join(fmt.Sprintf("node%d", i+1), byte(112+i)))
+	}
+	return l
+}
+
+// join makes a machine and puts it on the segment.
+func (l *lab) join(name string, last byte) machine {
+	l.t.Helper()
+	m := machine{
+		NS: l.namespace(name),
+		v4: netip.AddrFrom4([4]byte{10, 10, 2, last}),
+		v6: netip.MustParseAddr(fmt.Sprintf("2001:db8:2::%d", last)),
+	}
+	port := fmt.Sprintf("port%d", last)
+	l.must(
+		m.Sysctl("net.ipv6.conf.default.accept_dad", "0"), // addresses serve at once
+		netns.Veth(m.NS, "eth0", l.segment, port),
+		l.segment.Enslave(port, "br0"),
+		m.AddAddr("eth0", netip.PrefixFrom(m.v4, 24)),
+		m.AddAddr("eth0", netip.PrefixFrom(m.v6, 64)),
+	)
+	return m
+}
+
+func (l *lab) namespace(name string) *netns.NS {
+	l.t.Helper()
+	ns, err := netns.New(name)
+	l.must(err)
+	l.t.Cleanup(func() { ns.Close() })
+	return ns
+}
+
+func (l *lab) must(errs ...error) {
+	l.t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// file writes a file into the daemons' directory.
+func (l *lab) file(name, text string) string {
+	l.t.Helper()
+	path := filepath.Join(l.dir, name)
+	l.must(os.WriteFile(path, []byte(text), 0o644))
+	return path
+}
+
+// run starts a daemon on the switch. It is killed at the test's end, or by stop.
+func (l *lab) run(name string, args ...string) (stop func()) {
+	l.t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = l.dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	l.must(l.sw.Start(cmd))
+	done := false
+	stop = func() {
+		if done {
+			return
+		}
+		done = true
+		cmd.Process.Kill()
+		cmd.Wait()
+		if l.t.Failed() {
+			l.t.Logf("%s said:\n%s", name, out.String())
+		}
+	}
+	l.t.Cleanup(stop)
+	return stop
+}
+
+// ask runs a daemon's command-line client on the switch.
+func (l *lab) ask(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(l.t.Context(), 30*time.Second)
+	defer cancel()
+	return l.sw.Output(ctx, name, args...)
+}
+
+// eventually asks again and again until there is nothing to complain about.
+func (l *lab) eventually(what string, f func() error) {
+	l.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(time.Minute)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			l.t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// kernel returns the next hops that the switch's kernel has for a prefix.
+func (l *lab) kernel(prefix string) ([]string, error) {
+	p := netip.MustParsePrefix(prefix)
+	family := netlink.FAMILY_V6
+	if p.Addr().Is4() {
+		family = netlink.FAMILY_V4
+	}
+	dst := &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+	routes, err := l.sw.Link().RouteListFiltered(family, &netlink.Route{Dst: dst}, netlink.RT_FILTER_DST)
+	if err != nil {
+		return nil, err
+	}
+	var hops []string
+	for _, r := range routes {
+		if r.Gw != nil {
+			hops = append(hops, r.Gw.String())
+		}
+		for _, n := range r.MultiPath {
+			hops = append(hops, n.Gw.String())
+		}
+	}
+	slices.Sort(hops)
+	return hops, nil
+}
+
+// wantKernel waits for the kernel to have exactly these next hops.
+func (l *lab) wantKernel(prefix string, hops ...string) {
+	l.t.Helper()
+	l.eventually("kernel route to "+prefix, func() error {
+		got, err := l.kernel(prefix)
+		if err == nil && !slices.Equal(got, hops) {
+			err = fmt.Errorf("next hops %v, want %v", got, hops)
+		}
+		return err
+	})
+}
+
+// speaker is one of ours, on a node.
+type speaker struct {
+	*bgp.Server
+	heard *bgptest.Recorder
+	stop  func()
+}
+
+// transport opens sockets in a node's namespace.
+type transport struct{ ns *netns.NS }
+
+func (x transport) Dial(ctx context.Context, c bgp.Config) (conn net.Conn, err error) {
+	err = x.ns.Do(func() error {
+		conn, err = bgptcp.Dialer{}.Dial(ctx, c)
+		return err
+	})
+	return conn, err
+}
+
+func (x transport) listen(ctx context.Context, addr netip.AddrPort) (l bgp.Listener, err error) {
+	err = x.ns.Do(func() error {
+		l, err = bgptcp.Listen(ctx, addr)
+		return err
+	})
+	return l, err
+}
+
+// peer is a node's configuration for the switch.
+func (m machine) peer(edit ...func(*bgp.Config)) bgp.Config {
+	c := bgp.Config{
+		Name: "switch", LocalAS: nodeAS, RemoteAS: switchAS, RouterID: m.v4,
+		RemoteAddr: switch4, Families: both, NextHopIPv6: m.v6,
+	}
+	for _, f := range edit {
+		f(&c)
+	}
+	return c
+}
+
+// speak runs one of our speakers on a machine; it listens, too.
+func (l *lab) speak(m machine, peers ...bgp.Config) *speaker {
+	l.t.Helper()
+	return l.serve(m, []netip.AddrPort{netip.AddrPortFrom(m.v4, bgp.Port), netip.AddrPortFrom(m.v6, bgp.Port)}, peers...)
+}
+
+// serve runs one of our speakers that listens on the addresses given.
+func (l *lab) serve(m machine, listen []netip.AddrPort, peers ...bgp.Config) *speaker {
+	l.t.Helper()
+	x := transport{m.NS}
+	s := &speaker{heard: bgptest.NewRecorder()}
+	opt := bgp.Options{
+		Dialer: x, Handler: s.heard, ListenAddrs: listen,
+		Log: slog.New(slog.NewTextHandler(testLog{l.t}, nil)).With("node", m.Name()),
+	}
+	if len(listen) > 0 {
+		opt.Listener = x.listen
+	}
+	server, err := bgp.NewServer(opt)
+	l.must(err)
+	s.Server = server
+	l.must(s.SetPeers(peers))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	s.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			l.t.Error(err)
+		}
+		done <- nil
+	}
+	l.t.Cleanup(s.stop)
+	return s
+}
+
+// announce states that a peer shall have prefixes; nil attributes withdraw.
+func (s *speaker) announce(peer string, a *bgp.Attrs, prefixes ...string) {
+	var changes []bgp.Change
+	for _, p := range bgptest.Prefixes(prefixes...) {
+		changes = append(changes, bgp.Change{Peer: peer, Prefix: p, Attrs: a})
+	}
+	s.Apply(changes)
+}
+
+// testLog writes log lines to the test's log.
+type testLog struct{ t *testing.T }
+
+func (w testLog) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}

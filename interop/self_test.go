@@ -1,0 +1,55 @@
+package interop
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/wire"
+)
+
+// A node loses its power and is back with nothing remembered, long before the hold
+// time is over: on the kernel's own TCP, our switch takes it back at once. With a
+// password the kernel drops the unsigned RST of the node that has forgotten, and it
+// is the missing acknowledgement that tells.
+func TestPowerCycleOnTheKernel(t *testing.T) {
+	for _, r := range []struct {
+		name, password string
+		cause          bgp.Cause
+	}{
+		{"plain", "", bgp.CauseConnectionLost},
+		{"signed", "correct-horse", bgp.CauseReplaced},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			need(t)
+			l := newLab(t, 1)
+			hold := 180 * time.Second
+			edit := func(c *bgp.Config) { c.HoldTime, c.Password = &hold, r.password }
+			node := l.nodes[0]
+			sw := l.serve(l.sw, []netip.AddrPort{netip.AddrPortFrom(switch4, bgp.Port)}, bgp.Config{
+				Name: "node", LocalAS: switchAS, RemoteAS: nodeAS, RouterID: switch4, RemoteAddr: node.v4,
+				Families: both, HoldTime: &hold, Password: r.password, Passive: true,
+			})
+			attrs := &bgp.Attrs{Origin: wire.OriginIncomplete}
+			s := l.serve(node, nil, node.peer(edit))
+			s.announce("switch", attrs, "172.19.100.1/32")
+			sw.heard.WaitRoutes(t, "node", "172.19.100.1/32")
+
+			l.must(l.segment.Delete("port112")) // no FIN gets out any more
+			s.stop()
+			fresh := l.join("node1", 112)
+			if !sw.heard.Heard("node").Up {
+				t.Fatal("the switch noticed too early for this test")
+			}
+			back := time.Now()
+			s = l.serve(fresh, nil, fresh.peer(edit))
+			s.announce("switch", attrs, "172.19.100.1/32", "172.19.100.2/32")
+			h := sw.heard.WaitRoutes(t, "node", "172.19.100.1/32", "172.19.100.2/32")
+			t.Logf("routes are back after %v", time.Since(back))
+			if d := h.Downs[0]; d.Cause != r.cause {
+				t.Errorf("the old session ended with %v, want %v", d, r.cause)
+			}
+		})
+	}
+}
