@@ -26,7 +26,8 @@ type Neighbor struct {
 	Description string
 	// Shutdown neighbors are shown, and no session is kept with them.
 	Shutdown bool
-	// HoldTime and KeepaliveTime are proposed to the neighbor.
+	// HoldTime is proposed to the neighbor; KeepaliveTime 0 means a third of what
+	// is agreed.
 	HoldTime, KeepaliveTime time.Duration
 	Password                string // TCP MD5; empty: none
 	// Families are the address families exchanged. Without any there is no session.
@@ -43,10 +44,14 @@ func (n *Neighbor) Name() string { return n.Addr.String() }
 
 // session is the neighbor as the engine wants it.
 func (n *Neighbor) session(c *Config) bgp.Config {
+	keepalive := &n.KeepaliveTime
+	if n.KeepaliveTime == 0 {
+		keepalive = nil
+	}
 	return bgp.Config{
 		Name: n.Name(), LocalAS: c.AS, RemoteAS: n.AS, RouterID: c.RouterID,
 		LocalAddr: n.Source, RemoteAddr: n.Addr,
-		HoldTime: &n.HoldTime, KeepaliveTime: &n.KeepaliveTime,
+		HoldTime: &n.HoldTime, KeepaliveTime: keepalive,
 		Password: n.Password, Families: n.Families, Passive: n.Passive, MultiHop: n.MultiHop,
 	}
 }

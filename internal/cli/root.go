@@ -26,7 +26,9 @@ each connection to a pod.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newSpeaker(),
+		newProxy(),
 		newStatus(),
+		newSwitch(),
 		newLab(),
 	)
 	return root
