@@ -19,10 +19,10 @@
 // data plane takes (Kubernetes documentation, "Virtual IPs and Service
 // Proxies", and KEP-1669 for endpoints that terminate).
 //
-// Invariants: the same Snapshots in the same order give the same State, and the
-// last Snapshot alone decides its content; a State is immutable and shares with
-// the one before what did not change; no two frontends of a State have the same
-// address, protocol and port.
+// Invariants: the last Snapshot alone decides what a State holds (but for a Node
+// object that is gone: the node stays as it was); a State is immutable and shares
+// with the one before what did not change; no two frontends of a State have the
+// same address, protocol and port.
 //
 // Start reading at State, then Planner.
 package dataplane

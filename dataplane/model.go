@@ -6,17 +6,14 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/pharoslb/pharos"
 )
 
 // Model is a data plane in memory: it answers where a packet goes, as every
-// driver's kernel has to. It is a Driver itself and may be used from any
-// goroutine.
+// driver's kernel has to. It is a Driver itself, but belongs to one goroutine.
 type Model struct {
-	mu       sync.Mutex
 	state    *State
 	index    map[Target]entry
 	vips     map[netip.Addr]map[Kind]int // frontends of each kind, node ports aside
@@ -58,8 +55,6 @@ func (m *Model) Name() string { return "model" }
 
 // Apply makes the model answer as state says. It never fails.
 func (m *Model) Apply(_ context.Context, state *State) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	changed := !state.Node.Equal(&m.state.Node)
 	for name := range state.Services.Diff(m.state.Services) {
 		changed = true
@@ -118,15 +113,11 @@ func (m *Model) Remove(ctx context.Context) error { return m.Apply(ctx, &State{}
 
 // Status returns a copy of the counters.
 func (m *Model) Status() DriverStatus {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	return m.status
 }
 
 // Where answers where a new connection's first packet may go.
 func (m *Model) Where(p Packet) Answer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	answer, _, _ := m.where(p)
 	return answer
 }
@@ -134,8 +125,6 @@ func (m *Model) Where(p Packet) Answer {
 // Send is Where with one backend chosen, and remembered where the Service has
 // session affinity.
 func (m *Model) Send(now time.Time, p Packet) Answer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	answer, group, service := m.where(p)
 	if answer.Action != Accept {
 		return answer

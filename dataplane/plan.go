@@ -110,10 +110,15 @@ func (p *Planner) plan(snapshot *pharos.Snapshot, node *Node, dirty map[pharos.N
 	return affected
 }
 
-// node returns what the Snapshot says of the planner's own node.
+// node returns what the Snapshot says of the planner's own node. Where it says
+// nothing, the node is what it was: somebody deleted the object, not the machine.
 func (p *Planner) node(snapshot *pharos.Snapshot) Node {
+	n, ok := snapshot.Nodes.Get(p.options.Node)
+	if !ok && p.state.Node.Name != "" {
+		return p.state.Node
+	}
 	node := Node{Name: p.options.Node, PodCIDRs: p.options.PodCIDRs, NodePorts: p.options.NodePorts}
-	if n, ok := snapshot.Nodes.Get(p.options.Node); ok {
+	if ok {
 		node.Addresses = n.Addresses
 		if len(node.PodCIDRs) == 0 {
 			node.PodCIDRs = n.PodCIDRs

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos"
@@ -67,4 +68,63 @@ type Backend struct {
 	Addr  netip.AddrPort `json:"addr"`
 	Node  string         `json:"node,omitempty"`
 	Local bool           `json:"local,omitempty"`
+}
+
+// Status returns what the proxy does, as it is now: a copy. With ten thousand
+// Services it is some megabytes.
+func (p *Proxy) Status() Status {
+	p.mu.Lock()
+	status, state := p.status, p.state
+	status.Sysctls = slices.Clone(status.Sysctls)
+	p.mu.Unlock()
+	status.Driver = p.edge.Driver.Status()
+	status.HealthChecks = p.checks.status()
+	status.Services = make([]Service, 0, state.Services.Len())
+	for _, s := range state.Services.All() {
+		status.Services = append(status.Services, serviceStatus(s))
+	}
+	slices.SortFunc(status.Services, func(a, b Service) int { return a.Name.Compare(b.Name) })
+	return status
+}
+
+// Summary is a Status without what grows with the cluster.
+type Summary struct {
+	Ready    bool
+	Services int
+	Driver   dataplane.DriverStatus
+	Sysctls  []Sysctl
+}
+
+// Summary returns the proxy's Summary, as it is now: a copy.
+func (p *Proxy) Summary() Summary {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Summary{
+		Ready: p.status.Ready, Services: p.state.Services.Len(),
+		Driver: p.edge.Driver.Status(), Sysctls: slices.Clone(p.status.Sysctls),
+	}
+}
+
+func serviceStatus(s *dataplane.Service) Service {
+	result := Service{Name: s.Name, Frontends: make([]Frontend, 0, len(s.Frontends))}
+	for i := range s.Frontends {
+		f := &s.Frontends[i]
+		g := &s.Groups[f.Outside]
+		shown := Frontend{
+			Addr: f.Addr, Port: f.Target.Port, Protocol: f.Protocol, Kind: f.Kind, Scope: g.Scope,
+			Action: dataplane.Accept, Masquerade: f.Masquerade, Affinity: g.Affinity, Sources: slices.Clone(f.Sources),
+			Backends: make([]Backend, 0, len(g.Backends)),
+		}
+		if len(g.Backends) == 0 {
+			shown.Action = g.Empty
+		}
+		for _, b := range g.Backends {
+			shown.Backends = append(shown.Backends, Backend(b))
+		}
+		result.Frontends = append(result.Frontends, shown)
+	}
+	for _, r := range s.Refused {
+		result.Problems = append(result.Problems, r.Reason)
+	}
+	return result
 }

@@ -48,7 +48,8 @@ const (
 	APIUnreachable  // the API server does not answer
 
 	// The reasons of a data plane.
-	FrontendTaken // an older Service answers at the same address and port
+	FrontendTaken    // an older Service answers at the same address and port
+	DataPlaneRefused // the kernel does not take what was planned
 )
 
 type info struct {
@@ -91,6 +92,7 @@ var codes = [...]info{
 	PortUnavailable:             {"portUnavailable", true, "a port of the node can't be opened"},
 	APIUnreachable:              {"apiUnreachable", true, "the API server does not answer"},
 	FrontendTaken:               {"frontendTaken", true, "an older Service answers at the same address and port"},
+	DataPlaneRefused:            {"dataPlaneRefused", true, "the kernel does not take what was planned; it is tried again"},
 }
 
 // String returns the code's name: an event's reason, a metric's label.

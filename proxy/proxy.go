@@ -1,0 +1,227 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/internal/task"
+	"github.com/pharoslb/pharos/why"
+)
+
+// Source hands out Snapshots of the cluster.
+type Source interface {
+	Changed() <-chan struct{} // receives when there is a newer Snapshot
+	Snapshot() *pharos.Snapshot
+}
+
+// Kernel reads and writes the node's settings. Keys are named as in sysctl(8);
+// an error that is fs.ErrNotExist says that the kernel does not have the key.
+type Kernel interface {
+	Sysctl(key string) (string, error)
+	SetSysctl(key, value string) error
+}
+
+// Recorder tells users of the cluster about the node. It returns at once.
+type Recorder interface {
+	Node(name string, r why.Reason)
+}
+
+// Listener opens a health check's port.
+type Listener interface {
+	Listen(ctx context.Context, network, address string) (net.Listener, error)
+}
+
+// Options are what a proxy is told.
+type Options struct {
+	Node string // name of the own node; needed
+
+	// PodCIDRs are the sources that count as the node's own pods; none means
+	// those of its Node object.
+	PodCIDRs []netip.Prefix
+
+	// NodePorts are networks of the node's addresses that serve node ports; none
+	// means all but loopback.
+	NodePorts []netip.Prefix
+
+	// Check has the proxy report kernel settings that are wrong and leave them;
+	// otherwise it sets those that it may.
+	Check bool
+
+	// Verify is how often the kernel is compared with what it should hold; zero
+	// means a minute.
+	Verify time.Duration
+}
+
+// Edge is where a proxy touches the world.
+type Edge struct {
+	Source   Source
+	Driver   dataplane.Driver
+	Kernel   Kernel
+	Recorder Recorder     // nil tells nobody
+	Listener Listener     // nil means package net's
+	Log      *slog.Logger // nil discards
+}
+
+// retryFirst and retryLast bound the pause after a failure, which doubles.
+const (
+	retryFirst = 100 * time.Millisecond
+	retryLast  = 5 * time.Second
+)
+
+// Proxy is the role. Its methods may be called from any goroutine.
+type Proxy struct {
+	opts    Options
+	edge    Edge
+	log     *slog.Logger
+	planner *dataplane.Planner // Run's own
+	checks  *health
+
+	mu      sync.Mutex
+	state   *dataplane.State // in the kernel, or to be
+	status  Status           // without Services and HealthChecks
+	lastErr string
+}
+
+// New checks the options and returns a proxy that does nothing yet.
+func New(opts Options, edge Edge) (*Proxy, error) {
+	if opts.Node == "" {
+		return nil, errors.New("the proxy has to be told its node's name")
+	}
+	opts.Verify = cmp.Or(opts.Verify, time.Minute)
+	if edge.Log == nil {
+		edge.Log = slog.New(slog.DiscardHandler)
+	}
+	if edge.Listener == nil {
+		edge.Listener = &net.ListenConfig{}
+	}
+	p := &Proxy{
+		opts: opts, edge: edge, log: edge.Log,
+		planner: dataplane.NewPlanner(dataplane.Options{Node: opts.Node, PodCIDRs: opts.PodCIDRs, NodePorts: opts.NodePorts}),
+		state:   &dataplane.State{},
+		status: Status{
+			Node: opts.Node, Since: time.Now(), Driver: edge.Driver.Status(),
+			Problem: why.Reason{Code: why.NotSynced},
+		},
+	}
+	p.checks = newHealth(edge.Listener, edge.Log, p.healthy)
+	return p, nil
+}
+
+// Run keeps the data plane at what the newest Snapshot asks for until ctx ends.
+// What is in the kernel then stays there.
+func (p *Proxy) Run(ctx context.Context) error {
+	return task.Run(ctx, p.checks.run, p.reconcileAll)
+}
+
+func (p *Proxy) reconcileAll(ctx context.Context) error {
+	verify := time.NewTicker(p.opts.Verify)
+	defer verify.Stop()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	pause := retryFirst
+	p.sysctls()
+	for {
+		verified := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.edge.Source.Changed():
+		case <-retry.C:
+		case <-verify.C:
+			verified = true
+			p.sysctls()
+		}
+		err := p.reconcile(ctx, verified)
+		if ctx.Err() != nil {
+			return nil
+		}
+		p.note(err)
+		if err == nil {
+			pause = retryFirst
+			retry.Stop()
+			continue
+		}
+		retry.Reset(pause)
+		pause = min(2*pause, retryLast)
+	}
+}
+
+// reconcile plans the newest Snapshot and applies the plan. With verify it
+// compares what the kernel really holds.
+func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
+	snapshot := p.edge.Source.Snapshot()
+	if !snapshot.Synced {
+		// Half of the Services would take the other half's rules away.
+		return nil
+	}
+	state := p.planner.Plan(snapshot)
+	p.mu.Lock()
+	p.state = state
+	p.status.Synced = true
+	p.status.Revision = snapshot.Revision
+	p.mu.Unlock()
+	if err := p.edge.Driver.Apply(ctx, state); err != nil {
+		return err
+	}
+	p.checks.set(state)
+	if !verify {
+		return nil
+	}
+	repaired, err := p.edge.Driver.Verify(ctx)
+	if repaired {
+		p.log.Warn("somebody changed the data plane; repaired", "driver", p.edge.Driver.Name())
+	}
+	return err
+}
+
+// note keeps how the last reconcile went, and logs what is new about it.
+func (p *Proxy) note(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ready, problem, text := p.status.Synced && err == nil, why.Reason{}, ""
+	switch {
+	case err != nil:
+		text = err.Error()
+		problem = why.New(why.DataPlaneRefused, "%s", text)
+	case !p.status.Synced:
+		problem = why.Reason{Code: why.NotSynced}
+	}
+	if err != nil && text != p.lastErr {
+		p.log.Error("data plane was not programmed", "err", err)
+	}
+	if ready != p.status.Ready {
+		p.status.Since = time.Now()
+		if ready {
+			p.log.Info("data plane is up to date", "driver", p.edge.Driver.Name(), "revision", p.status.Revision, "services", p.state.Services.Len())
+		}
+	}
+	p.lastErr = text
+	p.status.Ready, p.status.Problem = ready, problem
+	p.status.Driver = p.edge.Driver.Status()
+}
+
+// healthy reports whether the data plane does what the newest Snapshot asks for.
+func (p *Proxy) healthy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status.Ready
+}
+
+// Healthy returns nil where the data plane does what the newest Snapshot asks
+// for, and otherwise why it does not.
+func (p *Proxy) Healthy() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status.Ready {
+		return nil
+	}
+	return errors.New(p.status.Problem.String())
+}
