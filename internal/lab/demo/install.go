@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,7 +32,7 @@ func (d *Demo) strictARP(ctx context.Context) (string, error) {
 	if err := d.lab.RolledOut(ctx, "kube-system", "daemonset/pharos-proxy"); err != nil {
 		return "", err
 	}
-	if err := d.nodes(func(n lab.NodePlan) error { return d.until(ctx, d.in(n.Name, reported), reportedWrong) }); err != nil {
+	if err := d.until(ctx, d.kubectl(wrongSettings), func(out string) error { return reported(out, d.lab.Topology()) }); err != nil {
 		return "", fmt.Errorf("the report: %w", err)
 	}
 	if err := d.nodes(func(n lab.NodePlan) error { return d.until(ctx, d.in(n.Name, sysctls), values("1", "2")) }); err != nil {
@@ -184,28 +183,23 @@ func (d *Demo) configureSwitch(ctx context.Context) (string, error) {
 	return "router bgp 65210, 3 neighbors, 2 ports", nil
 }
 
-// reported asks a node's proxy what it found.
-const reported = "curl -s --unix-socket /run/pharos/proxy.sock http://local/v1/status"
+// wrongSettings lists what was said of nodes' kernel settings, where operators
+// look for it.
+const wrongSettings = "kubectl get events -A --field-selector involvedObject.kind=Node,reason=sysctlWrong -o custom-columns=NODE:.involvedObject.name,MESSAGE:.message"
 
-// reportedWrong checks that the proxy tells both settings, and how they were.
-func reportedWrong(status string) error {
-	var s struct {
-		Sysctls []struct {
-			Key, Want, Found string
-			Reason           json.RawMessage
+// reported checks that both settings of every node are told, how they were, and
+// how to correct them.
+func reported(events string, plan lab.Topology) error {
+	for _, n := range plan.Nodes {
+		for key, value := range map[string]string{"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"} {
+			told := false
+			for line := range strings.Lines(events) {
+				told = told || strings.HasPrefix(line, n.Name) && strings.Contains(line, key+" was 0") && strings.Contains(line, "sysctl -w "+key+"="+value)
+			}
+			if !told {
+				return fmt.Errorf("nothing is said of %s on %s", key, n.Name)
+			}
 		}
-	}
-	if err := json.Unmarshal([]byte(status), &s); err != nil {
-		return err
-	}
-	want := map[string]string{"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
-	for _, c := range s.Sysctls {
-		if want[c.Key] == c.Want && c.Found == "0" {
-			delete(want, c.Key)
-		}
-	}
-	if len(want) > 0 {
-		return fmt.Errorf("nothing is said of %v", want)
 	}
 	return nil
 }

@@ -105,7 +105,34 @@ func (d *Demo) requests(ctx context.Context) (string, error) {
 	return "200 of 200 answered, by 3 pods on 3 nodes: " + strings.Join(shares, " + "), nil
 }
 
-// dataplane is step 9.
+// backends are the addresses of the Service's pods, sorted.
+func (d *Demo) backends(ctx context.Context) ([]string, error) {
+	out, err := d.lab.Shell(ctx, "kubectl get pod -l app=con-test -o jsonpath={.items[*].status.podIP}")
+	return slices.Sorted(slices.Values(strings.Fields(out))), err
+}
+
+// translations checks what the kernel makes of packets to some addresses, as
+// nft(8) lists it: `172.19.100.1 . tcp . 80 . 0 : 10.233.93.2 . 80`.
+func translations(listing string, addrs, backends []string) error {
+	found := map[string][]string{}
+	for line := range strings.Lines(listing) {
+		from, to, ok := strings.Cut(strings.TrimSpace(line), " : ")
+		addr, port, ok2 := strings.Cut(from, " . ")
+		backend, toPort, ok3 := strings.Cut(to, " . ")
+		if !ok || !ok2 || !ok3 || !strings.HasPrefix(port, "tcp . 80 ") || toPort != "80" {
+			return fmt.Errorf("an element that was not asked for: %q", line)
+		}
+		found[addr] = append(found[addr], backend)
+	}
+	for _, addr := range addrs {
+		if got := slices.Sorted(slices.Values(found[addr])); !slices.Equal(got, backends) {
+			return fmt.Errorf("%s leads to %v, want %v", addr, got, backends)
+		}
+	}
+	return nil
+}
+
+// dataplane is step 9. What ipvsadm shows of IPVS, nft shows of nftables.
 func (d *Demo) dataplane(ctx context.Context) (string, error) {
 	pods, err := d.pods(ctx)
 	if err != nil {
@@ -119,7 +146,15 @@ func (d *Demo) dataplane(ctx context.Context) (string, error) {
 	if cluster == "" {
 		return "", errors.New("the Service has no cluster IP")
 	}
+	backends, err := d.backends(ctx)
+	if err != nil {
+		return "", err
+	}
 	err = d.nodes(func(n lab.NodePlan) error {
+		listing := fmt.Sprintf("nft list map ip pharos frontends-backends | tr ',{}' '\\n' | grep -E '(%s|%s) '", vip, cluster)
+		if err := d.until(ctx, d.in(n.Name, listing), func(out string) error { return translations(out, []string{vip, cluster}, backends) }); err != nil {
+			return err
+		}
 		for _, addr := range []string{vip, cluster} {
 			err := d.until(ctx, d.in(n.Name, tally(addr, 60)), func(out string) error { return allAnswered(out, 60, names) })
 			if err != nil {
