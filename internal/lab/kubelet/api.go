@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -36,6 +39,33 @@ const deadAfter = 4 * time.Second
 type api struct {
 	core, leases rest.Interface
 	params       runtime.ParameterCodec
+
+	mu    sync.Mutex
+	conns map[*conn]bool // open ones
+}
+
+// conn is a connection that can be found again to be closed.
+type conn struct {
+	net.Conn
+	api *api
+}
+
+func (c *conn) Close() error {
+	c.api.mu.Lock()
+	delete(c.api.conns, c)
+	c.api.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// close closes every connection, so that none holds on to its namespace. No
+// request may be under way.
+func (a *api) close() {
+	a.mu.Lock()
+	open := slices.Collect(maps.Keys(a.conns))
+	a.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
 }
 
 // newAPI makes a client that dials from inside a namespace.
@@ -51,21 +81,27 @@ func newAPI(cfg *rest.Config, ns *netns.NS) (*api, error) {
 	cfg.ContentType = runtime.ContentTypeProtobuf
 	cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	a := &api{params: runtime.NewParameterCodec(scheme), conns: map[*conn]bool{}}
 	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		var conn net.Conn
+		c := &conn{api: a}
 		err := ns.Do(func() error {
 			var err error
 			dialer := net.Dialer{Control: userTimeout}
-			conn, err = dialer.DialContext(ctx, network, address)
+			c.Conn, err = dialer.DialContext(ctx, network, address)
 			return err
 		})
-		return conn, err
+		if err != nil {
+			return nil, err
+		}
+		a.mu.Lock()
+		a.conns[c] = true
+		a.mu.Unlock()
+		return c, nil
 	}
 	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return nil, err
 	}
-	a := &api{params: runtime.NewParameterCodec(scheme)}
 	forGroup := func(gv schema.GroupVersion, path string) (rest.Interface, error) {
 		cfg := rest.CopyConfig(cfg)
 		cfg.GroupVersion, cfg.APIPath = &gv, path

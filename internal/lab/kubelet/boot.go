@@ -64,6 +64,7 @@ func (b *boot) run(ctx context.Context) {
 	b.follow(ctx)
 	b.running.Wait()
 	parts.Wait()
+	b.api.close()
 }
 
 // clearTmp empties what a machine does not keep over a reboot.

@@ -416,6 +416,9 @@ func powerCut(t *testing.T, w *world) {
 	if n := first.networks(); n != 0 {
 		t.Errorf("%d pod networks are left without power", n)
 	}
+	if open, err := first.ns.Output(t.Context(), "cat", "/proc/net/tcp"); err != nil || strings.Contains(open, " 01 ") {
+		t.Errorf("connections are left without power (%v):\n%s", err, open)
+	}
 	if k.Status().Powered || !w.kubelets[1].Status().Powered {
 		t.Errorf("powered: %v and %v, want the first off alone", k.Status().Powered, w.kubelets[1].Status().Powered)
 	}
@@ -466,6 +469,7 @@ func apiServerAway(t *testing.T, w *world) {
 	})
 	pod := w.await("alone", ready)
 	node := w.kubelet(pod).HostPath("/var/lib/alone")
+	since := readySince(t, w)
 	check(t, w.cluster.Stop(cluster.APIServer))
 	check(t, os.WriteFile(filepath.Join(node, "end"), nil, 0o644))
 	eventually(t, func() error {
@@ -482,7 +486,27 @@ func apiServerAway(t *testing.T, w *world) {
 		}
 		return ready(pod)
 	})
+	// The outage was the API server's, and is not taken for the nodes'.
+	if now := readySince(t, w); now != since {
+		t.Errorf("nodes ready since %s, before the outage %s", now, since)
+	}
 	w.remove("alone")
+}
+
+// readySince is when each node's readiness changed last.
+func readySince(t *testing.T, w *world) string {
+	t.Helper()
+	nodes, err := w.client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	check(t, err)
+	var all []string
+	for _, n := range nodes.Items {
+		for _, c := range n.Status.Conditions {
+			if c.Type == corev1.NodeReady {
+				all = append(all, fmt.Sprint(n.Name, c.Status, c.LastTransitionTime))
+			}
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // TestLogsAreTheAPIServersAlone asks the kubelet's endpoint as somebody else.

@@ -165,7 +165,7 @@ func toTail(f *os.File, query url.Values) error {
 		return fmt.Errorf("tailLines: %q is not a number of lines", query.Get("tailLines"))
 	}
 	at, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
+	if err != nil || lines == 0 {
 		return err
 	}
 	var buf [8 << 10]byte
