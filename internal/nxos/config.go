@@ -69,6 +69,7 @@ type Neighbor struct {
 	IPv4, IPv6   *NeighborFamily
 
 	line, sourceLine int
+	asGiven          bool // remote-as was there, with an error
 }
 
 // NeighborFamily is an address family exchanged with a neighbor.

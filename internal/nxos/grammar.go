@@ -19,8 +19,7 @@ type kind struct {
 // grammar, whose leaves are of type T.
 type node[T any] struct {
 	text string // of a literal word
-	help string
-	kind *kind // of an argument
+	kind *kind  // of an argument
 	next []*node[T]
 	leaf *T
 }
@@ -34,10 +33,10 @@ func (n *node[T]) add(pattern string, leaf T) {
 }
 
 func (n *node[T]) child(word string) *node[T] {
-	child := &node[T]{text: word, help: wordHelp[word]}
+	child := &node[T]{text: word}
 	if strings.HasPrefix(word, "<") {
 		i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == word })
-		child = &node[T]{kind: &kinds[i], help: kinds[i].help}
+		child = &node[T]{kind: &kinds[i]}
 	}
 	for _, c := range n.next {
 		if c.text == child.text && c.kind == child.kind {
@@ -54,6 +53,14 @@ func (n *node[T]) name() string {
 		return n.kind.name
 	}
 	return n.text
+}
+
+// help is what help says of the word.
+func (n *node[T]) help() string {
+	if n.kind != nil {
+		return n.kind.help
+	}
+	return wordHelp[n.text]
 }
 
 // token is a word of a line and where it begins.
@@ -209,7 +216,7 @@ func (n *node[T]) complete(line string) (found []candidate, partial string) {
 	}
 	for _, c := range n.next {
 		if c.kind == nil && strings.HasPrefix(c.text, partial) || c.kind != nil && (partial == "" || c.kind.check(partial) == nil) {
-			found = append(found, candidate{c.name(), c.help})
+			found = append(found, candidate{c.name(), c.help()})
 		}
 	}
 	slices.SortFunc(found, func(a, b candidate) int { return strings.Compare(a.name, b.name) })

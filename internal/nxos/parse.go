@@ -166,13 +166,16 @@ func (p *parser) read(line string) {
 			break
 		}
 	}
+	if p.neighbor != nil && strings.HasPrefix(strings.ToLower(text), "remote") {
+		p.neighbor.asGiven = true // it is wrong, not missing
+	}
 	reason, hint := p.explain(text, best, bestMode)
 	p.fail(p.line, text, reason, hint)
 }
 
 // explain says what is wrong with a line that no open mode knows.
 func (p *parser) explain(text string, err *SyntaxError, m mode) (reason, hint string) {
-	if err.Column == 0 || err.Reason == "" && err.Fault == Invalid {
+	if err.Fault == Invalid && (err.Column == 0 || err.Reason == "") {
 		for other := global; other <= inNeighborFamily; other++ {
 			if _, _, err := grammar[other].match(text); err == nil && other != p.mode {
 				return fmt.Sprintf("%q does not belong here, %s", tokens(text)[0].text, where[p.mode]), "it belongs " + where[other]
@@ -198,12 +201,63 @@ func (p *parser) explain(text string, err *SyntaxError, m mode) (reason, hint st
 	case err.Column == 0 && first == "no" && len(words) > 1:
 		return "there is nothing to undo in a configuration file but no shutdown and no switchport", "leave the line out"
 	default:
+		if meant := closest(strings.ToLower(err.Word), p.candidates(err)); meant != "" {
+			return fmt.Sprintf("%q is not understood", err.Word), fmt.Sprintf("did you mean %s?", meant)
+		}
 		reason = fmt.Sprintf("%q is not understood %s", err.Word, where[m])
 	}
 	if len(err.Expected) > 0 {
 		hint = "expected " + strings.Join(err.Expected, ", ")
 	}
 	return reason, hint
+}
+
+// candidates are the words that could have been meant: those expected, or at a
+// line's beginning those of all open modes.
+func (p *parser) candidates(err *SyntaxError) []string {
+	if err.Column > 0 {
+		return err.Expected
+	}
+	words := grammar[global].expected("")
+	for m := p.mode; m != global; m = parent[m] {
+		words = append(words, grammar[m].expected("")...)
+	}
+	return words
+}
+
+// closest returns the word that a mistyped one is at most two letters from.
+func closest(word string, words []string) string {
+	found, least := "", 3
+	for _, w := range words {
+		if d := distance(word, w); d < least && d < len(w)/2 {
+			found, least = w, d
+		}
+	}
+	return found
+}
+
+// distance is the number of letters to insert, remove or change.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := before
+			if a[i] != b[j] {
+				cost++
+			}
+			before = row[j+1]
+			row[j+1] = min(cost, before+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // check looks for what is wrong between lines.
@@ -218,7 +272,7 @@ func (p *parser) check() {
 		p.fail(b.line, "", "router bgp has no router ID", "add router-id A.B.C.D, or an interface with an IPv4 address")
 	}
 	for _, n := range b.Neighbors {
-		if n.AS == 0 {
+		if n.AS == 0 && !n.asGiven {
 			p.fail(n.line, "", fmt.Sprintf("neighbor %v has no remote-as", n.Addr), "add remote-as N under it")
 		}
 		for _, i := range c.Interfaces {

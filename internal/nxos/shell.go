@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/pharoslb/pharos/bgp/wire"
 	"github.com/pharoslb/pharos/rib"
@@ -128,7 +127,7 @@ func makeCommands() *node[command] {
 	}
 	part := func(pattern string, body func(*Config) string) {
 		g.add(pattern, func(s *Shell, _ []string) (view, error) {
-			return &runningView{pattern, time.Now(), s.Version, body(s.Config())}, nil
+			return &runningView{pattern, s.Source.Status().Now, s.Version, body(s.Config())}, nil
 		})
 	}
 	part("show running-config", (*Config).Text)
@@ -139,9 +138,9 @@ func makeCommands() *node[command] {
 	})
 	g.add("show hostname", func(s *Shell, _ []string) (view, error) { return textView(s.Config().Name() + "\n"), nil })
 	g.add("show version", func(s *Shell, _ []string) (view, error) {
-		up := time.Since(s.Source.Status().Since)
-		return textView(fmt.Sprintf("Pharos switch, version %s\n\n  Device name: %s\n\nKernel uptime of the routing process is %s\n",
-			s.Version, s.Config().Name(), clock(up))), nil
+		status := s.Source.Status()
+		return textView(fmt.Sprintf("Pharos switch, version %s\n  Device name: %s\n  Up for: %s\n",
+			s.Version, s.Config().Name(), clock(status.Now.Sub(status.Since)))), nil
 	})
 	return g
 }
@@ -288,9 +287,6 @@ var pipeGrammar = makePipes()
 
 func makePipes() *node[func(string) (pipe, error)] {
 	g := &node[func(string) (pipe, error)]{}
-	wordHelp["json"], wordHelp["json-pretty"] = "JSON", "JSON on several lines"
-	wordHelp["include"], wordHelp["exclude"] = "Lines that match", "Lines that do not match"
-	wordHelp["begin"], wordHelp["count"], wordHelp["no-more"] = "From the first line that matches", "Number of lines", "No paging"
 	lines := func(f func(re *regexp.Regexp, lines []string) []string) func(string) (pipe, error) {
 		return func(pattern string) (pipe, error) {
 			pattern = strings.Trim(pattern, `"`)

@@ -47,6 +47,8 @@ var wordHelp = map[string]string{
 	"timers": "Keepalive and hold time", "transport": "Transport of the session",
 	"unicast": "Unicast routes", "update-source": "Interface whose address sessions come from",
 	"version": "Version", "vrf": "VRF", "default": "The default one", "*": "All neighbors",
+	"json": "JSON", "json-pretty": "JSON on several lines", "include": "Lines that match", "grep": "Lines that match",
+	"exclude": "Lines that do not match", "begin": "From the first line that matches", "count": "Number of lines", "no-more": "No paging",
 	"0": "Password in clear", "3": "Password encrypted by a switch",
 }
 
