@@ -77,18 +77,24 @@ func (b *boot) clearTmp() {
 }
 
 // hostPath is where a path of the node lies on the machine that runs the lab.
-// What nodes keep for themselves is the node's own; all else is the machine's.
 func (b *boot) hostPath(path string) string { return hostPath(b.cfg.Dir, path) }
 
+// hostPath finds a node's path: what nodes keep for themselves, and what the
+// machine lacks, is below the node's own directory, and so nothing is ever made
+// on the machine; all else is the machine's.
 func hostPath(dir, path string) string {
 	path = filepath.Clean("/" + path)
 	if rest, ok := strings.CutPrefix(path, "/var/run"); ok && (rest == "" || rest[0] == '/') {
 		path = "/run" + rest
 	}
-	for _, own := range []string{"/run", "/tmp", "/var"} {
-		if path == own || strings.HasPrefix(path, own+"/") {
-			return filepath.Join(dir, "host", path)
+	own := filepath.Join(dir, "host", path)
+	for _, kept := range []string{"/run", "/tmp", "/var"} {
+		if path == kept || strings.HasPrefix(path, kept+"/") {
+			return own
 		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		return own
 	}
 	return path
 }

@@ -152,7 +152,7 @@ func newWorld(t *testing.T) *world {
 		dir := filepath.Join(t.TempDir(), m.name)
 		k, err := kubelet.New(kubelet.Config{
 			Machine: m, Client: credentials.Config, Serving: &credentials.Serving, ClientCA: credentials.ClientCA,
-			ServiceAddr: c.ServiceAddr(), Dir: dir,
+			ServiceAddr: c.ServiceAddr(), Dir: dir, RefreshInterval: time.Second,
 			Images: map[string]string{"pharoslb/env": "/usr/bin/env"},
 		})
 		check(t, err)

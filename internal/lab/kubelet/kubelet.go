@@ -51,6 +51,10 @@ type Config struct {
 	// LeaseInterval is how often the lease is renewed; 0 is 1 s, which suits
 	// a controller manager that declares a node lost after 5 s.
 	LeaseInterval time.Duration
+	// RefreshInterval is how often the ConfigMaps, Secrets and tokens that
+	// pods have mounted are looked at for changes; 0 is 1 min. Each look costs
+	// a request per object.
+	RefreshInterval time.Duration
 	// Log is nil to discard.
 	Log *slog.Logger
 }
@@ -93,6 +97,7 @@ func New(cfg Config) (*Kubelet, error) {
 	}
 	cfg.Port = cmp.Or(cfg.Port, 10250)
 	cfg.LeaseInterval = cmp.Or(cfg.LeaseInterval, time.Second)
+	cfg.RefreshInterval = cmp.Or(cfg.RefreshInterval, time.Minute)
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -248,7 +253,8 @@ func (k *Kubelet) Status() Status {
 
 // HostPath is where a path of the node, such as a hostPath volume's, lies on
 // the machine that runs the lab: below Config.Dir for /run, /var and /tmp,
-// which each node has for itself; the same path for all else.
+// which each node has for itself, and for what the machine lacks; the same path
+// for all else.
 func (k *Kubelet) HostPath(path string) string { return hostPath(k.cfg.Dir, path) }
 
 // Init turns the program into a container if it was started as one's first

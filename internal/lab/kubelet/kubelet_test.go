@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -31,10 +32,12 @@ func TestNodesRunPods(t *testing.T) {
 	}{
 		{"nodes register", nodesRegister},
 		{"a replica set serves", replicaSetServes},
+		{"the host's network and many ports", hostNetwork},
 		{"a crashing program is restarted, then backed off", crashes},
 		{"what can't run says why", cannotRun},
 		{"a missing secret is waited for", missingSecret},
 		{"environment, volumes and token", surroundings},
+		{"a mounted ConfigMap is kept up to date", configMapFollows},
 		{"init containers come first, sidecars stay", initContainers},
 		{"probes decide readiness and restarts", probes},
 		{"termination has its grace", termination},
@@ -70,6 +73,11 @@ func nodesRegister(t *testing.T, w *world) {
 		if pods := node.Status.Allocatable.Pods(); pods.Value() < 10 {
 			t.Errorf("node %s takes %v pods, want at least 10", m.name, pods)
 		}
+	}
+	api, err := w.client.DiscoveryV1().EndpointSlices("default").Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	check(t, err)
+	if len(api.Endpoints) != 1 || api.Endpoints[0].Addresses[0] != "10.10.2.100" || *api.Ports[0].Port != 6443 {
+		t.Errorf("the service kubernetes leads to %v %v, want 10.10.2.100:6443", api.Endpoints, api.Ports)
 	}
 }
 
@@ -161,6 +169,43 @@ func (w *world) kubectl(args ...string) string {
 	return out.String()
 }
 
+func hostNetwork(t *testing.T, w *world) {
+	w.create("host", corev1.PodSpec{HostNetwork: true, Containers: []corev1.Container{
+		{Image: "any", Ports: []corev1.ContainerPort{{ContainerPort: 8081}, {ContainerPort: 8082}, {ContainerPort: 9000, Protocol: corev1.ProtocolUDP}}},
+		{Name: "name", Command: shell("hostname; cat /sys/class/net/eth0/ifindex; exec sleep 1000")},
+	}})
+	pod := w.await("host", ready)
+	m := w.machine(pod)
+	if pod.Status.PodIP != m.addr.String() || pod.Status.HostIP != m.addr.String() {
+		t.Errorf("addresses %s and %s, want the node's %s", pod.Status.PodIP, pod.Status.HostIP, m.addr)
+	}
+	for _, port := range []string{":8081", ":8082"} {
+		at := pod.DeepCopy()
+		at.Status.PodIP += port
+		if got, err := w.get(m, at); err != nil || got != m.name+"\n" {
+			t.Errorf("port %s answers %q (%v), want the node's name", port, got, err)
+		}
+	}
+	conn, err := m.ns.DialContext(t.Context(), "udp", m.addr.String()+":9000")
+	check(t, err)
+	defer conn.Close()
+	check(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = conn.Write([]byte("who?"))
+	check(t, err)
+	answer := make([]byte, 100)
+	n, err := conn.Read(answer)
+	if err != nil || string(answer[:n]) != m.name+"\n" {
+		t.Errorf("UDP answers %q (%v), want the node's name", answer[:n], err)
+	}
+	eventually(t, func() error {
+		if got := w.logs(pod, "name"); !strings.HasPrefix(got, m.name+"\n") || strings.Contains(got, "No such file") {
+			return fmt.Errorf("the container's host name and devices are %q", got)
+		}
+		return nil
+	})
+	w.remove("host")
+}
+
 func crashes(t *testing.T, w *world) {
 	w.create("crash", corev1.PodSpec{Containers: []corev1.Container{{Command: shell("echo run; exit 3")}}})
 	pod := w.await("crash", waitingFor("CrashLoopBackOff", "back-off 10s"))
@@ -175,6 +220,15 @@ func crashes(t *testing.T, w *world) {
 	if got := w.logs(pod, ""); got != "run\n" {
 		t.Errorf("the run's log is %q", got)
 	}
+	if out := w.kubectl("logs", "crash", "--previous"); out != "run\n" {
+		t.Errorf("the log of the run before is %q", out)
+	}
+	eventually(t, func() error {
+		if out := w.kubectl("get", "events"); !strings.Contains(out, "BackOff") {
+			return fmt.Errorf("no event tells of the back-off:\n%s", out)
+		}
+		return nil
+	})
 	w.remove("crash")
 
 	w.create("once", corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Command: shell("exit 3")}}})
@@ -282,6 +336,31 @@ func surroundings(t *testing.T, w *world) {
 		t.Errorf("the token is %s's", as.Status.UserInfo.Username)
 	}
 	w.remove("around")
+}
+
+// A mounted ConfigMap follows the API's, all of it at once.
+func configMapFollows(t *testing.T, w *world) {
+	maps := w.client.CoreV1().ConfigMaps("default")
+	cm, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "live"}, Data: map[string]string{"v": "1"}}, metav1.CreateOptions{})
+	check(t, err)
+	w.create("follower", corev1.PodSpec{
+		Containers: []corev1.Container{{
+			Command:      shell("until grep 2 /live/v; do sleep 0.1; done; exec sleep 1000"),
+			VolumeMounts: []corev1.VolumeMount{{Name: "live", MountPath: "/live"}}}},
+		Volumes: []corev1.Volume{{Name: "live", VolumeSource: corev1.VolumeSource{
+			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "live"}}}}},
+	})
+	pod := w.await("follower", ready)
+	cm.Data["v"] = "2"
+	_, err = maps.Update(t.Context(), cm, metav1.UpdateOptions{})
+	check(t, err)
+	eventually(t, func() error {
+		if got := w.logs(pod, ""); got != "2\n" {
+			return fmt.Errorf("the container sees %q, want the new value", got)
+		}
+		return nil
+	})
+	w.remove("follower")
 }
 
 func initContainers(t *testing.T, w *world) {

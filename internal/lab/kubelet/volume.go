@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,17 +18,15 @@ import (
 	"github.com/pharoslb/pharos/internal/linux/container"
 )
 
-// refreshEvery is how often mounted Secrets, ConfigMaps and tokens are looked
-// at for changes; tokens are renewed when 80% of their time is over.
-const refreshEvery = time.Minute
-
 // volumes are one pod's, as directories of the machine.
 type volumes struct {
 	api    *api
 	around surroundings
 	dir    string              // the pod's own
 	host   func(string) string // where a path of the node lies on the machine
-	renew  map[string]time.Time
+
+	mu    sync.Mutex           // held while files are written
+	renew map[string]time.Time // token files: when 80% of their time is over
 }
 
 // place is the directory or file of the machine that a volume is.
@@ -40,6 +39,8 @@ func (v *volumes) place(volume corev1.Volume) string {
 
 // make makes all volumes that containers mount.
 func (v *volumes) make(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for _, volume := range v.around.pod.Spec.Volumes {
 		var err error
 		switch {
@@ -63,6 +64,8 @@ func (v *volumes) make(ctx context.Context) error {
 // refresh brings the volumes that follow API objects up to date. What can't be
 // read now stays as it is.
 func (v *volumes) refresh(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	var errs []error
 	for _, volume := range v.around.pod.Spec.Volumes {
 		if volume.EmptyDir == nil && volume.HostPath == nil {
@@ -304,6 +307,9 @@ func makeHostPath(path string, source *corev1.HostPathVolumeSource) error {
 		case corev1.HostPathUnset, corev1.HostPathDirectoryOrCreate:
 			return os.MkdirAll(path, 0o755)
 		case corev1.HostPathFileOrCreate:
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				return err
+			}
 			return os.WriteFile(path, nil, 0o644)
 		}
 	}

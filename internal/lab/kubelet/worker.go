@@ -260,7 +260,7 @@ func (w *worker) haveSurroundings(net *PodNet, volumes *volumes, reason string, 
 	w.preparing, w.net = false, net
 	if err == nil {
 		w.prepared, w.volumes = true, volumes
-		w.refreshAt = time.Now().Add(refreshEvery)
+		w.refreshAt = time.Now().Add(w.boot.cfg.RefreshInterval)
 		return
 	}
 	if w.ending {
@@ -281,12 +281,13 @@ func (w *worker) refresh(ctx context.Context, at time.Time) {
 	if at.Before(w.refreshAt) {
 		return
 	}
-	w.refreshAt = at.Add(refreshEvery)
+	interval := w.boot.cfg.RefreshInterval
+	w.refreshAt = at.Add(interval)
 	volumes, pod := w.volumes, w.pod
 	w.beside.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, refreshEvery/2)
+		refreshing, cancel := context.WithTimeout(ctx, max(interval/2, time.Second))
 		defer cancel()
-		if err := volumes.refresh(ctx); err != nil && ctx.Err() == nil {
+		if err := volumes.refresh(refreshing); err != nil && ctx.Err() == nil {
 			w.boot.warn(pod, "FailedMount", err.Error())
 		}
 	})
