@@ -111,9 +111,9 @@ func (l *Lab) output(ctx context.Context, v nsenter.View, machine string, cmd *e
 	if err := j.wait(ctx); err != nil {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) {
-			return stdout.String(), fmt.Errorf("%s: %w", cmd.Args[0], err)
+			return stdout.String(), err
 		}
-		return stdout.String(), fmt.Errorf("%s: %w: %s", cmd.Args[0], err, strings.TrimSpace(stderr.String()))
+		return stdout.String(), fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
 }

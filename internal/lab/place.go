@@ -54,7 +54,7 @@ func (l *Lab) Output(ctx context.Context, place string, args ...string) (string,
 	}
 	out, err := l.output(ctx, v, machine, command(args))
 	if err != nil {
-		err = fmt.Errorf("%s: %w", place, err)
+		err = fmt.Errorf("%s: %s: %w", place, args[0], err)
 	}
 	return out, err
 }
@@ -65,7 +65,11 @@ func (l *Lab) Kubectl(ctx context.Context, args ...string) (string, error) {
 	if l.cluster == nil {
 		return "", errNoCluster
 	}
-	return l.output(ctx, nsenter.View{Net: l.network.control}, "", l.cluster.Kubectl(context.WithoutCancel(ctx), args...))
+	out, err := l.output(ctx, nsenter.View{Net: l.network.control}, "", l.cluster.Kubectl(context.WithoutCancel(ctx), args...))
+	if err != nil {
+		err = fmt.Errorf("kubectl %s: %w", strings.Join(args, " "), err)
+	}
+	return out, err
 }
 
 // Shell runs a line of a shell beside the API server, with kubectl as
@@ -80,7 +84,11 @@ func (l *Lab) Shell(ctx context.Context, script string) (string, error) {
 	cmd := exec.Command("sh", "-c", script)
 	cmd.Dir = l.shellDir()
 	cmd.Env = append(kubectl.Env, "PATH="+filepath.Join(l.opts.Dir, "bin")+":"+os.Getenv("PATH"))
-	return l.output(ctx, nsenter.View{Net: l.network.control}, "", cmd)
+	out, err := l.output(ctx, nsenter.View{Net: l.network.control}, "", cmd)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", script, err)
+	}
+	return out, err
 }
 
 // installKubectl makes the program that Shell finds as kubectl.

@@ -22,6 +22,7 @@ type Progress struct {
 	mu            sync.Mutex
 	phase, detail string
 	spoke         time.Time // when something was printed latest
+	stopped       bool
 
 	stop chan struct{}
 	done chan struct{}
@@ -51,6 +52,9 @@ func (p *Progress) Report(phase, detail string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.stopped {
+		return
+	}
 	same := phase == p.phase
 	if p.terminal && !same && p.phase != "" {
 		fmt.Fprintln(p.w)
@@ -61,10 +65,13 @@ func (p *Progress) Report(phase, detail string) {
 	}
 }
 
-// Stop ends the counting.
+// Stop ends the counting; reports that come later are not printed.
 func (p *Progress) Stop() {
 	close(p.stop)
 	<-p.done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
 	if p.terminal && p.phase != "" {
 		fmt.Fprintln(p.w)
 	}

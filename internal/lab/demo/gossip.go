@@ -58,10 +58,11 @@ func (d *Demo) sniff(ctx context.Context, see func(datagram) (bool, error)) erro
 	}
 	var file *os.File
 	err = ns.Do(func() error {
-		// packet(7): the protocol in network byte order. Datagrams begin with
-		// the IP header.
-		const ip = syscall.ETH_P_IP<<8 | syscall.ETH_P_IP>>8
-		fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, ip&0xffff)
+		// packet(7): the protocol is in network byte order. A bridge takes
+		// packets from its ports before protocols of one's own choice see them;
+		// all protocols come earlier.
+		const every = syscall.ETH_P_ALL << 8
+		fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, every)
 		if err != nil {
 			return fmt.Errorf("listen to the segment: %w", err)
 		}

@@ -3,6 +3,7 @@ package demo
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,14 +70,43 @@ func TestBGPPaths(t *testing.T) {
 }
 
 func TestHops(t *testing.T) {
-	const multipath = `[{"dst":"172.19.100.1","protocol":"202","flags":[],"nexthops":[{"gateway":"10.10.2.113","dev":"Ethernet1-1","weight":1,"flags":[]},{"gateway":"10.10.2.112","dev":"Ethernet1-1","weight":1,"flags":[]}]}]`
-	const single = `[{"dst":"172.19.100.1","gateway":"10.10.2.112","dev":"Ethernet1-1","flags":[]}]`
+	const multipath = "172.19.100.1 nhid 1342177281 proto 179 metric 2179 \n\tnexthop via 10.10.2.113 dev Ethernet1-1 weight 1 \n\tnexthop via 10.10.2.112 dev Ethernet1-1 weight 1 \n"
+	const single = "172.19.100.1 via 10.10.2.112 dev Ethernet1-1 proto 179 metric 2179 \n"
 	check(t, hops(multipath, []string{"10.10.2.112", "10.10.2.113"}), "")
 	check(t, hops(multipath, []string{"10.10.2.112"}), "next hops")
 	check(t, hops(single, []string{"10.10.2.112"}), "")
-	check(t, hops("[]", []string{"10.10.2.112"}), "next hops []")
-	check(t, hops("", []string{"10.10.2.112"}), "next hops []")
-	check(t, hops(`[{"gateway":"10.10.2.112"},{"gateway":"10.10.2.113"}]`, nil), "2 routes")
+	check(t, hops("", []string{"10.10.2.112"}), "0 routes")
+	check(t, hops(single+single, []string{"10.10.2.112", "10.10.2.112"}), "2 routes")
+}
+
+func TestTranslations(t *testing.T) {
+	const listing = `10.233.63.68 . tcp . 80 . 0x00000000 : 10.233.119.2 . 80
+10.233.63.68 . tcp . 80 . 0x00000001 : 10.233.93.2 . 80
+172.19.100.1 . tcp . 80 . 0x00000000 : 10.233.119.2 . 80
+172.19.100.1 . tcp . 80 . 0x00000001 : 10.233.93.2 . 80
+`
+	addrs, backends := []string{"10.233.63.68", "172.19.100.1"}, []string{"10.233.119.2", "10.233.93.2"}
+	check(t, translations(listing, addrs, backends), "")
+	check(t, translations(listing, addrs, append(backends, "10.233.99.2")), "leads to")
+	check(t, translations(strings.Replace(listing, "10.233.93.2 . 80", "10.233.93.2 . 81", 1), addrs, backends), "not asked for")
+	check(t, translations("", addrs, backends), "leads to []")
+}
+
+func TestReported(t *testing.T) {
+	var events string
+	for _, n := range plan.Nodes {
+		events += n.Name + "   net.ipv4.conf.all.arp_ignore was 0: why; it was corrected as by: sysctl -w net.ipv4.conf.all.arp_ignore=1\n"
+		events += n.Name + "   net.ipv4.conf.all.arp_announce was 0: why; it was corrected as by: sysctl -w net.ipv4.conf.all.arp_announce=2\n"
+	}
+	check(t, reported(events, plan), "")
+	check(t, reported(strings.Replace(events, "cy01-net113   net.ipv4.conf.all.arp_announce was 0", "cy01-net113   net.ipv4.conf.all.arp_announce was 1", 1), plan), "arp_announce on cy01-net113")
+	check(t, reported("", plan), "nothing is said")
+}
+
+func TestWrap(t *testing.T) {
+	if got := wrap("one two three", 7); !slices.Equal(got, []string{"one two", "three"}) {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestAnswers(t *testing.T) {

@@ -48,7 +48,7 @@ func (d *Demo) reboot(ctx context.Context) (string, error) {
 		return "", err
 	}
 	gone := time.Since(off)
-	if err := d.until(ctx, d.in(lab.Switch, "ip -j route show "+vip), func(out string) error { return hops(out, others) }); err != nil {
+	if err := d.until(ctx, d.in(lab.Switch, kernelRoute), func(out string) error { return hops(out, others) }); err != nil {
 		return "", fmt.Errorf("in the switch's kernel: %w", err)
 	}
 	if err := d.calm(ctx, p); err != nil {
@@ -82,7 +82,7 @@ func (d *Demo) reboot(ctx context.Context) (string, error) {
 		return "", err
 	}
 	all := append(others, victim.Addr.String())
-	if err := d.until(ctx, d.in(lab.Switch, "ip -j route show "+vip), func(out string) error { return hops(out, all) }); err != nil {
+	if err := d.until(ctx, d.in(lab.Switch, kernelRoute), func(out string) error { return hops(out, all) }); err != nil {
 		return "", fmt.Errorf("in the switch's kernel: %w", err)
 	}
 	if err := d.until(ctx, d.onSwitch("show ip bgp summary"), func(out string) error { return established(out, d.lab.Topology(), 1) }); err != nil {

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -195,52 +194,34 @@ func (d *Demo) routes(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// The kernel forwards packets, not the routing table above.
-	if _, err := d.once(ctx, d.in(lab.Switch, "ip route show "+vip)); err != nil {
-		return "", err
-	}
-	if err := d.until(ctx, d.in(lab.Switch, "ip -j route show "+vip), func(out string) error { return hops(out, addrs) }); err != nil {
+	if err := d.until(ctx, d.in(lab.Switch, kernelRoute), func(out string) error { return hops(out, addrs) }); err != nil {
 		return "", fmt.Errorf("in the switch's kernel: %w", err)
 	}
 	return "3 next hops: " + strings.Join(addrs, ", "), nil
 }
 
-// hops checks the next hops of the kernel's only route to the VIP.
-func hops(routes string, want []string) error {
-	got, err := nextHops(routes)
-	if err != nil {
-		return err
-	}
-	if want := slices.Sorted(slices.Values(want)); !slices.Equal(got, want) {
-		return fmt.Errorf("next hops %v, want %v", got, want)
-	}
-	return nil
-}
+// kernelRoute asks a kernel for its route to the VIP.
+const kernelRoute = "ip route show " + vip
 
-// nextHops reads the next hops of the one route in `ip -j route`, sorted.
-func nextHops(routes string) ([]string, error) {
-	type hop struct{ Gateway string }
-	var all []struct {
-		hop
-		Nexthops []hop
-	}
-	if strings.TrimSpace(routes) == "" {
-		return nil, nil
-	}
-	if err := json.Unmarshal([]byte(routes), &all); err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return nil, nil
-	}
-	if len(all) > 1 {
-		return nil, fmt.Errorf("%d routes to %s", len(all), vip)
-	}
-	var gateways []string
-	for _, h := range append(all[0].Nexthops, all[0].hop) {
-		if h.Gateway != "" {
-			gateways = append(gateways, h.Gateway)
+// hops checks that ip(8) lists one route, with these next hops:
+//
+//	172.19.100.1 nhid 7 proto 179 metric 2179
+//		nexthop via 10.10.2.112 dev Ethernet1-1 weight 1
+//		nexthop via 10.10.2.113 dev Ethernet1-1 weight 1
+func hops(routes string, want []string) error {
+	n, got := 0, []string{}
+	for line := range strings.Lines(routes) {
+		if !strings.HasPrefix(line, "\t") {
+			n++
+		}
+		f := strings.Fields(line)
+		if i := slices.Index(f, "via"); i >= 0 && i+1 < len(f) {
+			got = append(got, f[i+1])
 		}
 	}
-	slices.Sort(gateways)
-	return gateways, nil
+	slices.Sort(got)
+	if want := slices.Sorted(slices.Values(want)); n != 1 || !slices.Equal(got, want) {
+		return fmt.Errorf("%d routes, next hops %v, want one with %v", n, got, want)
+	}
+	return nil
 }

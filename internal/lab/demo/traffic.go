@@ -91,18 +91,20 @@ func (d *Demo) requests(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	perNode := map[string]int{}
 	var shares []string
-	for _, name := range names {
-		perNode[pods[name]] += count[name]
-		shares = append(shares, strconv.Itoa(count[name]))
-	}
 	for _, n := range d.lab.Topology().Nodes {
-		if perNode[n.Name] == 0 {
+		sum := 0
+		for pod, node := range pods {
+			if node == n.Name {
+				sum += count[pod]
+			}
+		}
+		if sum == 0 {
 			return "", fmt.Errorf("no pod on %s answered", n.Name)
 		}
+		shares = append(shares, fmt.Sprintf("%d on %s", sum, n.Name))
 	}
-	return "200 of 200 answered, by 3 pods on 3 nodes: " + strings.Join(shares, " + "), nil
+	return "200 of 200 answered: " + strings.Join(shares, ", "), nil
 }
 
 // backends are the addresses of the Service's pods, sorted.
@@ -151,7 +153,7 @@ func (d *Demo) dataplane(ctx context.Context) (string, error) {
 		return "", err
 	}
 	err = d.nodes(func(n lab.NodePlan) error {
-		listing := fmt.Sprintf("nft list map ip pharos frontends-backends | tr ',{}' '\\n' | grep -E '(%s|%s) '", vip, cluster)
+		listing := fmt.Sprintf("nft list map ip pharos frontends-backends | tr ',{}' '\\n' | grep -E '(%s|%s) ' | sed 's/^\\s*//' | sort", vip, cluster)
 		if err := d.until(ctx, d.in(n.Name, listing), func(out string) error { return translations(out, []string{vip, cluster}, backends) }); err != nil {
 			return err
 		}
