@@ -141,8 +141,18 @@ func (m *Model) Send(now time.Time, p Packet) Answer {
 		m.affinity[key] = sticky{chosen.Addr, now.Add(group.Affinity)}
 	}
 	answer.Backends = []Backend{chosen}
-	answer.Masquerade = answer.Masquerade || chosen.Addr.Addr() == p.Src
+	answer.Masquerade = m.masquerades(answer.Masquerade, p, chosen.Addr.Addr())
 	return answer
+}
+
+// masquerades says whether a connection gets another source on its way to a
+// chosen backend. What ends on the node itself never leaves it, and source
+// addresses are only changed where packets leave.
+func (m *Model) masquerades(asked bool, p Packet, backend netip.Addr) bool {
+	if !p.Own && slices.Contains(m.state.Node.Addresses, backend) {
+		return false
+	}
+	return asked || backend == p.Src
 }
 
 func (m *Model) where(p Packet) (Answer, *Group, *Service) {

@@ -46,6 +46,7 @@ type Answer struct {
 	Backends []Backend
 
 	// Masquerade says that backends see an address of the node as the source. A
-	// backend that is the sender sees it in any case.
+	// pod that is the sender sees it in any case, the node itself in none: what
+	// ends there does not leave it.
 	Masquerade bool
 }

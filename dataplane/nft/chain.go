@@ -39,6 +39,7 @@ type rule struct {
 const (
 	priorityRefuse = nftables.ChainPriority(-110)
 	priorityServe  = nftables.ChainPriority(-100)
+	priorityFilter = nftables.ChainPriority(0)
 	prioritySource = nftables.ChainPriority(100)
 )
 
@@ -58,6 +59,11 @@ func (f *family) chains() []chain {
 		}},
 		{name: "serve-output", hook: nftables.ChainHookOutput, priority: priorityServe, nat: true, rules: []rule{
 			{"from this node", goTo("serve-inside")},
+		}},
+		// An answer that connection tracking cannot place would go out with the pod's
+		// own address, and the client would reset the connection that it belongs to.
+		{name: "invalid-forward", hook: nftables.ChainHookForward, priority: priorityFilter, rules: []rule{
+			{"from a pod of this node, of no known connection", then(isInvalid(), f.fromPods(true), drop())},
 		}},
 		{name: "source-postrouting", hook: nftables.ChainHookPostrouting, priority: prioritySource, nat: true, rules: f.source()},
 		{name: "refuse-inside", rules: f.refuse(true)},

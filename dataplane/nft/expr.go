@@ -108,8 +108,13 @@ func bits(mask uint32, op expr.CmpOp) []term {
 }
 
 // isNew ends the rule for packets of connections that are known already.
-func isNew() []term {
-	return append([]term{&expr.Ct{Key: expr.CtKeySTATE, Register: reg(0)}}, bits(expr.CtStateBitNEW, expr.CmpOpNeq)...)
+func isNew() []term { return state(expr.CtStateBitNEW) }
+
+// isInvalid ends the rule for packets that fit a connection or begin one.
+func isInvalid() []term { return state(expr.CtStateBitINVALID) }
+
+func state(mask uint32) []term {
+	return append([]term{&expr.Ct{Key: expr.CtKeySTATE, Register: reg(0)}}, bits(mask, expr.CmpOpNeq)...)
 }
 
 // ipsDstNAT is IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h.
