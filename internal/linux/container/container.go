@@ -32,6 +32,11 @@ type Spec struct {
 	Root string
 	// Mounts are bound in order of their targets' depth.
 	Mounts []Mount
+	// Privileges are the program's.
+	Privileges Privileges
+	// ReadOnlyRoot lets the program write to Mounts that are not read-only,
+	// and to /dev, /proc and /sys as its privileges allow, and nowhere else.
+	ReadOnlyRoot bool
 	// HostPID leaves the container among the machine's processes. Killing it
 	// then reaches its process group alone.
 	HostPID bool
@@ -52,10 +57,10 @@ type Exit struct {
 
 // Process is a running container. Its methods may be called from any goroutine.
 type Process struct {
-	cmd     *exec.Cmd
-	hostPID bool
-	done    chan struct{}
-	exit    Exit
+	cmd  *exec.Cmd
+	spec Spec
+	done chan struct{}
+	exit Exit
 
 	mu    sync.Mutex // guards ended against a signal to somebody else's pid
 	ended bool
@@ -66,6 +71,9 @@ type Process struct {
 // errors.Is(err, ErrSetup) tells that the error is about the spec, such as a
 // program that does not exist.
 func Start(ns *netns.NS, spec Spec, out *os.File) (*Process, error) {
+	if err := spec.Privileges.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
+	}
 	cmd, report, err := reexec(initName, spec)
 	if err != nil {
 		return nil, err
@@ -81,7 +89,7 @@ func Start(ns *netns.NS, spec Spec, out *os.File) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start container: %w", err)
 	}
-	p := &Process{cmd: cmd, hostPID: spec.HostPID, done: make(chan struct{})}
+	p := &Process{cmd: cmd, spec: spec, done: make(chan struct{})}
 	go p.wait()
 	// The pipe closes without a word when the program takes over.
 	if said, err := io.ReadAll(report); err != nil || len(said) > 0 {
@@ -111,7 +119,7 @@ func (p *Process) Signal(s syscall.Signal) { p.kill(p.PID(), s) }
 // Kill ends every process of the container.
 func (p *Process) Kill() {
 	p.kill(p.PID(), unix.SIGKILL)
-	if p.hostPID {
+	if p.spec.HostPID {
 		p.kill(-p.PID(), unix.SIGKILL)
 	}
 }

@@ -155,6 +155,49 @@ func TestFileUnderTmpIsMounted(t *testing.T) {
 	}
 }
 
+func TestPrivilegesAreLimited(t *testing.T) {
+	const script = "id -u; id -g; grep -E 'CapEff|NoNewPrivs' /proc/self/status | tr -d '\\t'"
+	for name, test := range map[string]struct {
+		privileges container.Privileges
+		rootless   bool // an ordinary user may do it
+		want       string
+	}{
+		"root with two":  {container.Privileges{Capabilities: []string{"NET_ADMIN", "CHOWN"}}, true, "0\n0\nCapEff:0000000000001001\nNoNewPrivs:0"},
+		"root with none": {container.Privileges{NoNewPrivileges: true}, true, "0\n0\nCapEff:0000000000000000\nNoNewPrivs:1"},
+		"somebody":       {container.Privileges{UID: 65534, GID: 65533, Capabilities: container.AllCapabilities()}, false, "65534\n65533\nCapEff:0000000000000000\nNoNewPrivs:0"},
+	} {
+		if sandbox.Rootless() && !test.rootless {
+			continue // no other user exists in the user namespace
+		}
+		spec := container.Spec{Privileges: test.privileges}
+		if got := sh(t, spec, script); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+		spec.Args = []string{"sleep", "1000"}
+		r, err := start(t, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, out, err := r.Run(t.Context(), container.Spec{Args: []string{"sh", "-c", script}, Env: []string{searchPath}})
+		if err != nil || strings.TrimSpace(out) != test.want {
+			t.Errorf("%s, by Run: %q (%v), want %q", name, out, err, test.want)
+		}
+	}
+	if _, err := start(t, container.Spec{Args: []string{"true"}, Privileges: container.Privileges{Capabilities: []string{"FLY"}}}); !errors.Is(err, container.ErrSetup) {
+		t.Errorf("an unknown capability: %v, want ErrSetup", err)
+	}
+}
+
+func TestReadOnlyRootLeavesMountsWritable(t *testing.T) {
+	dir := t.TempDir()
+	spec := container.Spec{ReadOnlyRoot: true, Privileges: container.Privileges{Capabilities: container.AllCapabilities()},
+		Mounts: []container.Mount{{Source: dir, Target: "/etc/pharos-test"}, {Source: dir, Target: "/var/tmp"}}}
+	got := sh(t, spec, "for d in / /tmp /run /etc /etc/pharos-test /var/tmp /var /usr/bin /dev/shm; do (echo x > $d/pharos-test-file) 2>/dev/null && echo $d; done; rm -f /dev/shm/pharos-test-file")
+	if want := "/etc/pharos-test\n/var/tmp\n/dev/shm"; got != want {
+		t.Errorf("writable are %q, want %q", got, want)
+	}
+}
+
 func TestExitIsTold(t *testing.T) {
 	r, err := start(t, container.Spec{Args: []string{"sh", "-c", "exit 7"}})
 	if err != nil {

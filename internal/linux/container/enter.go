@@ -19,17 +19,18 @@ const maxOutput = 16 << 10
 
 // visit is what Run passes to the program that enters the container.
 type visit struct {
-	PID  int
-	Args []string
-	Env  []string
-	Dir  string
+	PID        int
+	Args       []string
+	Env        []string
+	Dir        string
+	Privileges Privileges
 }
 
-// Run runs a command in all of the container's namespaces and waits for it. It
-// returns the exit status and the first 16 KiB of its output; the error is not
+// Run runs a command in all of the container's namespaces, with its privileges,
+// and waits for it. Of the spec it takes Args, Env and Dir. It returns the exit status and the first 16 KiB of its output; the error is not
 // nil when the command could not be run, or not to its end before ctx ended.
 func (p *Process) Run(ctx context.Context, spec Spec) (Exit, string, error) {
-	cmd, report, err := reexec(enterName, visit{PID: p.PID(), Args: spec.Args, Env: spec.Env, Dir: spec.Dir})
+	cmd, report, err := reexec(enterName, visit{p.PID(), spec.Args, spec.Env, spec.Dir, p.spec.Privileges})
 	if err != nil {
 		return Exit{}, "", err
 	}
@@ -88,6 +89,9 @@ func enter(data []byte) error {
 	}
 	path, err := find(v.Args, v.Env, v.Dir)
 	if err != nil {
+		return err
+	}
+	if err := v.Privileges.assume(); err != nil {
 		return err
 	}
 	stop := make(chan os.Signal, 1)

@@ -69,16 +69,14 @@ func become(data []byte) error {
 	if err := buildRoot(spec); err != nil {
 		return err
 	}
-	return execute(spec.Args, spec.Env, spec.Dir)
-}
-
-// execute replaces this program.
-func execute(args, env []string, dir string) error {
-	path, err := find(args, env, dir)
+	path, err := find(spec.Args, spec.Env, spec.Dir)
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("exec %s: %w", path, unix.Exec(path, args, env))
+	if err := spec.Privileges.assume(); err != nil {
+		return err
+	}
+	return fmt.Errorf("exec %s: %w", path, unix.Exec(path, spec.Args, spec.Env))
 }
 
 // find changes to the working directory and looks the program up from there,

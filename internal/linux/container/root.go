@@ -20,6 +20,8 @@ type root struct {
 	// own tells of each mount point whether what is made below it is the
 	// container's own business (true) or would show on the machine (false).
 	own map[string]bool
+	// shown are the mounts that show the machine's files, and the covers.
+	shown *[]string
 }
 
 // buildRoot makes the container's root and moves into it.
@@ -39,7 +41,7 @@ func buildRoot(spec Spec) error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	r := root{own: map[string]bool{"/": true}}
+	r := root{own: map[string]bool{"/": true}, shown: new([]string)}
 	if err := r.fill("/", "tmp", "run", "proc", "sys"); err != nil {
 		return err
 	}
@@ -57,6 +59,13 @@ func buildRoot(spec Spec) error {
 			return fmt.Errorf("mount %s: %w", m.Target, err)
 		}
 	}
+	if spec.ReadOnlyRoot {
+		for _, path := range *r.shown {
+			if err := readOnly(path, unix.AT_RECURSIVE); err != nil {
+				return err
+			}
+		}
+	}
 	for _, m := range mounts {
 		if err := r.mount(m); err != nil {
 			return fmt.Errorf("mount %s: %w", m.Target, err)
@@ -65,7 +74,20 @@ func buildRoot(spec Spec) error {
 	if err := unix.Unmount(oldRoot, unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("leave the machine's root: %w", err)
 	}
-	return os.Remove(oldRoot)
+	if err := os.Remove(oldRoot); err != nil || !spec.ReadOnlyRoot {
+		return err
+	}
+	return readOnly("/", 0)
+}
+
+// readOnly forbids writing through one mount, or with AT_RECURSIVE those below
+// it too.
+func readOnly(path string, flags uint) error {
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if err := unix.MountSetattr(-1, path, flags, &attr); err != nil {
+		return fmt.Errorf("make %s read-only: %w", path, err)
+	}
+	return nil
 }
 
 // system mounts what the kernel shows.
@@ -123,6 +145,9 @@ func (r root) fill(dir string, skip ...string) error {
 				err = bind(source, target)
 			}
 		}
+		if err == nil && e.Type() != fs.ModeSymlink && target != "/dev" {
+			*r.shown = append(*r.shown, target)
+		}
 		// The machine may remove a file between listing and binding it.
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -163,10 +188,7 @@ func (r root) mount(m Mount) error {
 	}
 	r.own[target] = true
 	if m.ReadOnly {
-		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-		if err := unix.MountSetattr(-1, target, unix.AT_RECURSIVE, &attr); err != nil {
-			return fmt.Errorf("make it read-only: %w", err)
-		}
+		return readOnly(target, unix.AT_RECURSIVE)
 	}
 	return nil
 }
@@ -195,6 +217,7 @@ func (r root) point(path string, dir bool) (string, error) {
 			return "", fmt.Errorf("cover %s: %w", existing, err)
 		}
 		r.own[existing] = true
+		*r.shown = append(*r.shown, existing)
 		if err := r.fill(existing); err != nil {
 			return "", fmt.Errorf("cover %s: %w", existing, err)
 		}
