@@ -117,6 +117,15 @@ func (a *Allocator) InUse() map[netip.Addr]pharos.Name {
 	return in
 }
 
+// Holder returns a Service that holds the address, and whether one does.
+func (a *Allocator) Holder(addr netip.Addr) (pharos.Name, bool) {
+	h := a.held[addr]
+	if h == nil {
+		return pharos.Name{}, false
+	}
+	return h.users[0].Service.Name, true
+}
+
 // drop forgets a claim, and reports whether it held an address.
 func (a *Allocator) drop(name pharos.Name) bool {
 	c := a.claims[name]

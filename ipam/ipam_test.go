@@ -114,7 +114,7 @@ func TestAllocation(t *testing.T) {
 			{svc("1"), "198.51.100.7 of a"}, {svc("2"), "198.51.100.3 of a"}, {svc("3"), "192.0.2.0 of b"},
 			{svc("4"), "AllocationFailed: no free IPv4 address in pools a, b"},
 		}},
-		{"no pools", nil, []step{{svc("1"), "noPools: no pool is configured"}}},
+		{"no pools", nil, []step{{svc("1"), "AllocationFailed: no pool is configured"}}},
 		{"manual pools only", []pharos.Pool{pool("m", "192.0.2.0/28", "auto=false")}, []step{
 			{svc("1"), "AllocationFailed: every pool has auto-assign off, and the Service names none"},
 			{svc("2", from("m")), "192.0.2.0 of m"}, {svc("3", requests("192.0.2.9")), "192.0.2.9 of m"},

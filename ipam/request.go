@@ -121,7 +121,7 @@ func (a *Allocator) choose(c *claim, want families) (*stock, []netip.Addr, why.R
 		candidates = []*stock{s}
 	} else if candidates = a.pools.auto; len(candidates) == 0 {
 		if len(a.pools.byName) == 0 {
-			return nil, nil, why.Reason{Code: why.NoPools}
+			return nil, nil, why.New(why.AllocationFailed, "no pool is configured")
 		}
 		return nil, nil, why.New(why.AllocationFailed, "every pool has auto-assign off, and the Service names none")
 	}

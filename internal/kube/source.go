@@ -256,13 +256,27 @@ func (s *Source) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snapshot := s.newest.Load()
-	st := Status{Revision: snapshot.Revision, Synced: snapshot.Synced, Updates: s.updates, Errors: s.errors}
+	st := Status{Revision: snapshot.Revision, Synced: snapshot.Synced, Problem: s.problem(), Updates: s.updates, Errors: s.errors}
 	for _, k := range s.kinds {
 		k.status.Objects = k.store.len()
 		st.Kinds = append(st.Kinds, k.status)
-		if k.status.Error != "" && st.Problem.Code == why.OK {
-			st.Problem = why.New(why.APIUnreachable, "%s: %s", k.status.Kind, k.status.Error)
-		}
 	}
 	return st
+}
+
+// Problem says that some kind is not watched now, and why; it is zero while all
+// are.
+func (s *Source) Problem() why.Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.problem()
+}
+
+func (s *Source) problem() why.Reason {
+	for _, k := range s.kinds {
+		if k.status.Error != "" {
+			return why.New(why.APIUnreachable, "%s: %s", k.status.Kind, k.status.Error)
+		}
+	}
+	return why.Reason{}
 }

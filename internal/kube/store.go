@@ -283,12 +283,12 @@ func (s configStore) put(next *pharos.Snapshot, obj any) bool {
 		return false
 	}
 	if !ok {
-		return s.problem(next, why.New(why.ConfigInvalid, "ConfigMap %s has no key %q (%s)", s.opts.ConfigMap, ConfigKey, keys(in)))
+		return s.keepConfig(next, why.New(why.ConfigInvalid, "ConfigMap %s has no key %q (%s)", s.opts.ConfigMap, ConfigKey, keys(in)))
 	}
 	config, err := s.opts.Parse([]byte(text))
 	if err != nil {
 		s.errors++
-		return s.problem(next, why.New(why.ConfigInvalid, "%s", err))
+		return s.keepConfig(next, why.New(why.ConfigInvalid, "%s", err))
 	}
 	next.Config, next.Problem = config, why.Reason{}
 	return true
@@ -301,8 +301,8 @@ func keys(in *corev1.ConfigMap) string {
 	return "it has " + strings.Join(slices.Sorted(maps.Keys(in.Data)), ", ")
 }
 
-// problem keeps the last good configuration and says why it is not the newest.
-func (s configStore) problem(next *pharos.Snapshot, r why.Reason) bool {
+// keepConfig keeps the last good configuration and says why it is not the newest.
+func (s configStore) keepConfig(next *pharos.Snapshot, r why.Reason) bool {
 	changed := next.Problem != r
 	next.Problem = r
 	return changed
@@ -313,7 +313,7 @@ func (s configStore) drop(next *pharos.Snapshot, obj any) bool {
 		return false
 	}
 	s.config = configRef{}
-	return s.problem(next, why.New(why.ConfigMissing, "there is no ConfigMap %s", s.opts.ConfigMap))
+	return s.keepConfig(next, why.New(why.ConfigMissing, "there is no ConfigMap %s", s.opts.ConfigMap))
 }
 
 func (s configStore) replace(next *pharos.Snapshot, objs []any) bool {
@@ -323,7 +323,7 @@ func (s configStore) replace(next *pharos.Snapshot, objs []any) bool {
 		}
 	}
 	s.config = configRef{}
-	return s.problem(next, why.New(why.ConfigMissing, "there is no ConfigMap %s", s.opts.ConfigMap))
+	return s.keepConfig(next, why.New(why.ConfigMissing, "there is no ConfigMap %s", s.opts.ConfigMap))
 }
 
 func (s configStore) len() int {
