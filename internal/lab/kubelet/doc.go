@@ -2,15 +2,17 @@
 // registers the node, keeps its lease, and runs the pods that the scheduler
 // binds to it, each in a network namespace, each container as a host process.
 //
-// It pulls no image and confines nothing: a container sees the machine's files
-// with the pod's volumes mounted among them, runs as root, and has no cgroup.
-// It does not exec or attach for kubectl, and mounts no network storage.
+// It pulls no image: a container sees the machine's files with the pod's volumes
+// mounted among them. Of the security context it honours user, groups,
+// capabilities, privilege escalation and a read-only root, but no seccomp or
+// SELinux profile; there are no cgroups, so that limits are not enforced. It
+// does not exec or attach for kubectl, and mounts no network storage.
 //
 //	API server ── watch spec.nodeName ──► boot ──► one worker per pod ──► status writer ──► API server
 //	                                       │            │
-//	               Node, Lease ◄───────────┘            ├─ sandbox   Machine.AddPod
-//	                                                    ├─ volumes   files under Dir
-//	                                                    ├─ containers: image → program
+//	               Node, Lease ◄───────────┘            ├─ network     Machine.AddPod
+//	                                                    ├─ volumes     files under Dir
+//	                                                    ├─ containers  image → program
 //	                                                    └─ probes
 //
 //	image                         what runs

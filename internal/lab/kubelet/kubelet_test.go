@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/pharoslb/pharos/internal/lab/cluster"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )
 
 // TestNodesRunPods has two nodes on the real control plane do what a kubelet's
@@ -109,13 +111,13 @@ func replicaSetServes(t *testing.T, w *world) {
 
 	var pods *corev1.PodList
 	eventually(t, func() error {
-		slices, err := w.client.DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{
+		found, err := w.client.DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{
 			LabelSelector: discoveryv1.LabelServiceName + "=web"})
 		if err != nil {
 			return err
 		}
 		serving := map[string]bool{}
-		for _, slice := range slices.Items {
+		for _, slice := range found.Items {
 			for _, e := range slice.Endpoints {
 				if *e.Conditions.Ready {
 					serving[e.Addresses[0]] = true
@@ -336,6 +338,31 @@ func surroundings(t *testing.T, w *world) {
 		t.Errorf("the token is %s's", as.Status.UserInfo.Username)
 	}
 	w.remove("around")
+
+	w.create("confined", corev1.PodSpec{
+		RestartPolicy:   corev1.RestartPolicyNever,
+		SecurityContext: &corev1.PodSecurityContext{RunAsUser: new(int64(65534)), RunAsGroup: new(int64(65534)), FSGroup: new(int64(7))},
+		Volumes: []corev1.Volume{
+			{Name: "work"},
+			{Name: "hidden", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "hidden", DefaultMode: new(int32(0o400))}}},
+		},
+		Containers: []corev1.Container{{
+			Command:         shell("id -u; cat /hidden/word; echo; echo x > /work/x && echo wrote; echo x > /tmp/x || echo refused; test -r /var/run/secrets/kubernetes.io/serviceaccount/token && echo token"),
+			VolumeMounts:    []corev1.VolumeMount{{Name: "work", MountPath: "/work"}, {Name: "hidden", MountPath: "/hidden"}},
+			SecurityContext: &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
+		}},
+	})
+	pod = w.await("confined", phase(corev1.PodSucceeded))
+	user := "65534\n"
+	if sandbox.Rootless() {
+		user = "0\n"
+	}
+	got = w.logs(pod, "")
+	if lines := strings.Split(strings.TrimSpace(got), "\n"); !strings.HasPrefix(got, user+"open sesame\nwrote\n") ||
+		!slices.Equal(lines[len(lines)-2:], []string{"refused", "token"}) {
+		t.Errorf("the confined container printed %q", got)
+	}
+	w.remove("confined")
 }
 
 // A mounted ConfigMap follows the API's, all of it at once.

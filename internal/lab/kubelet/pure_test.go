@@ -196,7 +196,7 @@ func TestWriteAtomicallyReplacesAll(t *testing.T) {
 		for path, data := range want {
 			files = append(files, file{path, []byte(data), 0o640})
 		}
-		if err := writeAtomically(dir, files); err != nil {
+		if err := writeAtomically(dir, files, os.Chmod); err != nil {
 			t.Fatal(err)
 		}
 		before, err := os.Readlink(filepath.Join(dir, "..data"))
@@ -206,7 +206,7 @@ func TestWriteAtomicallyReplacesAll(t *testing.T) {
 		if got := read(); !maps.Equal(got, want) {
 			t.Errorf("version %d reads %v, want %v", i, got, want)
 		}
-		if err := writeAtomically(dir, files); err != nil {
+		if err := writeAtomically(dir, files, os.Chmod); err != nil {
 			t.Fatal(err)
 		}
 		if after, err := os.Readlink(filepath.Join(dir, "..data")); err != nil || after != before {
@@ -253,5 +253,29 @@ func TestHostPathsOfANodeAreItsOwn(t *testing.T) {
 		if got := hostPath("/lab/n1", path); got != want {
 			t.Errorf("hostPath(%q) = %q, want %q", path, got, want)
 		}
+	}
+}
+
+func TestPrivilegesFollowTheSecurityContext(t *testing.T) {
+	pod := &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(65534)), RunAsGroup: new(int64(65533)), FSGroup: new(int64(7))}
+	c := &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"CAP_NET_RAW"}},
+	}
+	p, err := privileges(pod, c, false)
+	if err != nil || p.UID != 65534 || p.GID != 65533 || !slices.Equal(p.Groups, []uint32{7}) || !p.NoNewPrivileges || !slices.Equal(p.Capabilities, []string{"NET_RAW"}) {
+		t.Errorf("privileges %+v (%v), want user 65534 with NET_RAW alone", p, err)
+	}
+	if p, err := privileges(pod, c, true); err != nil || p.UID != 0 || p.Groups != nil {
+		t.Errorf("without real root: %+v (%v), want to stay root", p, err)
+	}
+	if p, err := privileges(nil, nil, false); err != nil || p.UID != 0 || p.NoNewPrivileges || slices.Contains(p.Capabilities, "NET_ADMIN") || !slices.Contains(p.Capabilities, "NET_RAW") {
+		t.Errorf("by default: %+v (%v), want root with an engine's capabilities", p, err)
+	}
+	if p, err := privileges(nil, &corev1.SecurityContext{Privileged: new(true)}, false); err != nil || !slices.Contains(p.Capabilities, "SYS_ADMIN") {
+		t.Errorf("privileged: %+v (%v), want all capabilities", p, err)
+	}
+	if _, err := privileges(pod, &corev1.SecurityContext{RunAsUser: new(int64(0))}, false); err == nil {
+		t.Error("root was accepted though runAsNonRoot says no")
 	}
 }

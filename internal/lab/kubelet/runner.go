@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/pharoslb/pharos/internal/linux/container"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )
 
 // runner is one container of a pod. It belongs to its worker's goroutine.
@@ -130,6 +131,10 @@ func (l launch) start(ctx context.Context) (program, made, error) {
 	if err := unsupported(l.pod, l.spec); err != nil {
 		return nil, made{}, configError{err}
 	}
+	may, err := privileges(l.pod.Spec.SecurityContext, l.spec.SecurityContext, sandbox.Rootless())
+	if err != nil {
+		return nil, made{}, configError{err}
+	}
 	around := l.volumes.around
 	around.source = reader{l.boot.api, ctx}
 	env, err := around.environment(l.spec)
@@ -163,7 +168,8 @@ func (l launch) start(ctx context.Context) (program, made, error) {
 	}
 	p, err := container.Start(l.net.NS, container.Spec{
 		Args: m.recipe.args, Env: m.env, Dir: l.spec.WorkingDir, Hostname: l.hostname, Root: root,
-		Mounts: append(mounts, m.recipe.mounts...), HostPID: l.pod.Spec.HostPID,
+		Mounts: append(mounts, m.recipe.mounts...), HostPID: l.pod.Spec.HostPID, Privileges: may,
+		ReadOnlyRoot: l.spec.SecurityContext != nil && either(l.spec.SecurityContext.ReadOnlyRootFilesystem, nil, false),
 	}, out)
 	if err != nil {
 		return nil, m, err

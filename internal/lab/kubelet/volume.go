@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/pharoslb/pharos/internal/linux/container"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )
 
 // volumes are one pod's, as directories of the machine.
@@ -45,9 +46,8 @@ func (v *volumes) make(ctx context.Context) error {
 		var err error
 		switch {
 		case volume.EmptyDir != nil:
-			err = os.MkdirAll(v.place(volume), 0o777)
-			if err == nil {
-				err = os.Chmod(v.place(volume), 0o777)
+			if err = os.MkdirAll(v.place(volume), 0o777); err == nil {
+				err = v.give(v.place(volume), 0o777|fs.ModeSetgid)
 			}
 		case volume.HostPath != nil:
 			err = makeHostPath(v.place(volume), volume.HostPath)
@@ -120,7 +120,19 @@ func (v *volumes) project(ctx context.Context, volume corev1.Volume) error {
 		}
 		files = append(files, some...)
 	}
-	return writeAtomically(v.place(volume), files)
+	return writeAtomically(v.place(volume), files, v.give)
+}
+
+// give sets the mode of a file or directory of a volume, and its group if the
+// pod names one for its volumes (fsGroup), which may then read it.
+func (v *volumes) give(path string, mode fs.FileMode) error {
+	if sc := v.around.pod.Spec.SecurityContext; sc != nil && sc.FSGroup != nil && !sandbox.Rootless() {
+		if err := os.Chown(path, -1, int(*sc.FSGroup)); err != nil {
+			return err
+		}
+		mode |= 0o440
+	}
+	return os.Chmod(path, mode)
 }
 
 func (v *volumes) projection(ctx context.Context, volume string, p corev1.VolumeProjection, mode fs.FileMode) ([]file, error) {
@@ -216,7 +228,7 @@ func itemMode(mode *int32, otherwise fs.FileMode) fs.FileMode {
 // writeAtomically makes dir hold exactly files, and lets readers see either all
 // old or all new ones: the files are in a directory of their own, behind the
 // symlink ..data, which is swapped.
-func writeAtomically(dir string, files []file) error {
+func writeAtomically(dir string, files []file, give func(string, fs.FileMode) error) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -244,7 +256,7 @@ func writeAtomically(dir string, files []file) error {
 		if err := os.WriteFile(path, f.data, 0o600); err != nil {
 			return err
 		}
-		if err := os.Chmod(path, f.mode); err != nil {
+		if err := give(path, f.mode); err != nil {
 			return err
 		}
 		top, _, _ := strings.Cut(filepath.Clean(f.path), "/")

@@ -2,9 +2,9 @@
 // given to it, with process, mount and host name namespaces of its own, and
 // with files and directories mounted where the program expects them.
 //
-// It is not a jail: the program is root, sees the machine's files and may write
-// them, and has no cgroup. It knows no image and no Kubernetes; package
-// internal/lab/kubelet does.
+// It is not a jail: the program sees the machine's files, may write them unless
+// Spec says otherwise, and has no cgroup. It knows no image and no Kubernetes;
+// package internal/lab/kubelet does.
 //
 //	Start(Spec) ── this program again, in new pid + mount + uts namespaces
 //	                  │ Init: reads the Spec, builds the root, says what failed
@@ -26,5 +26,5 @@
 // its mounts end with it.
 //
 // Kernel pages: pid_namespaces(7), mount_namespaces(7), pivot_root(2),
-// mount_setattr(2), setns(2). Start reading at Start.
+// mount_setattr(2), setns(2), capabilities(7). Start reading at Start.
 package container
