@@ -90,8 +90,12 @@ func (l *Lab) RolledOut(ctx context.Context, namespace, name string) error {
 	return err
 }
 
+// inARow is how many requests in a row have to be answered before the client
+// counts as served: each may go to another node and another pod.
+const inARow = 20
+
 // Deploy configures the speakers and creates the pods and their Service, and
-// returns when the client is answered.
+// returns when the client is served.
 func (l *Lab) Deploy(ctx context.Context) error {
 	for _, step := range [][2]string{{"configuration", ConfigCommand}, {"service", ServiceCommand}} {
 		l.opts.Progress(step[0], step[1])
@@ -102,15 +106,17 @@ func (l *Lab) Deploy(ctx context.Context) error {
 	l.opts.Progress(Client, "waiting for an answer of "+VIP)
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
-	for {
+	for answered := 0; answered < inARow; answered++ {
 		_, err := l.Output(ctx, Client, "curl", "-sS", "--fail", "--max-time", "2", VIP)
 		if err == nil {
-			return nil
+			continue
 		}
+		answered = -1
 		select {
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("no answer of %s: %w", VIP, context.Cause(ctx)), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+	return nil
 }
