@@ -36,7 +36,7 @@ deps: ## install what the tests need from the distribution's packages
 
 .PHONY: demo
 demo: build ## bring the walk-through up, run its ten steps, leave nothing behind
-	@.ci/deps curl iproute2 openssl
+	@.ci/deps curl iproute2 openssl nftables
 	@bin/pharos lab demo
 
 .PHONY: test
