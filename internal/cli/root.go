@@ -25,6 +25,7 @@ each connection to a pod.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		newController(),
 		newSpeaker(),
 		newProxy(),
 		newStatus(),

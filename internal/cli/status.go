@@ -125,6 +125,7 @@ type section struct {
 
 // sections are the roles, in the order in which they are shown.
 var sections = []section{
+	{"controller", "pools", renderer(showController)},
 	{"speaker", "sessions", renderer(showSpeaker)},
 	{"proxy", "driver", renderer(showProxy)},
 	{"switch", "neighbors", renderer(showSwitch)},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/controller"
 	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/router"
 	"github.com/pharoslb/pharos/speaker"
@@ -84,6 +85,36 @@ func known(synced bool) string {
 
 // because renders a reason with its code, for people to look up.
 func because(r why.Reason) string { return fmt.Sprintf("%s: %s", r.Code, r) }
+
+func showController(w io.Writer, st *controller.Status, _ time.Time) {
+	fmt.Fprintln(w, "Controller")
+	fmt.Fprintf(w, "  Cluster:        %s\n", known(st.Synced))
+	if st.API.Code != why.OK {
+		fmt.Fprintf(w, "                  %s\n", because(st.API))
+	}
+	fmt.Fprintf(w, "  Configuration:  %s\n", inForce(st.Config.Loaded, st.Config.Stale, st.Config.Reason))
+	fmt.Fprintf(w, "  Services:       %d, of which %d have no address\n", len(st.Services), st.Waiting)
+
+	pools := table{{"POOL", "IPV4 IN USE", "OF", "IPV6 IN USE", "OF"}}
+	for _, p := range st.Pools {
+		pools.row(p.Pool, p.UsedIPv4, p.TotalIPv4, p.UsedIPv6, p.TotalIPv6)
+	}
+	pools.write(w)
+
+	services := table{{"SERVICE", "ADDRESS", "POOL", "BECAUSE"}}
+	for _, s := range st.Services {
+		var addrs []string
+		for _, a := range s.Addresses {
+			addrs = append(addrs, a.String())
+		}
+		reason := because(s.Reason)
+		if len(addrs) > 0 && !s.Written && s.Reason.Code == why.IPAllocated {
+			reason += " (yet to be written)"
+		}
+		services.row(s.Name, strings.Join(addrs, " "), s.Pool, reason)
+	}
+	services.write(w)
+}
 
 func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 	fmt.Fprintf(w, "Speaker on %s\n", st.Node)

@@ -18,8 +18,10 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/controller"
 	"github.com/pharoslb/pharos/dataplane"
 	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/ipam"
 	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/rib"
 	"github.com/pharoslb/pharos/router"
@@ -56,6 +58,17 @@ func statuses() map[string]any {
 	ip, ap := netip.MustParseAddr, netip.MustParseAddrPort
 	name := func(n string) pharos.Name { return pharos.Name{Namespace: "default", Name: n} }
 	return map[string]any{
+		"controller": controller.Status{
+			Synced: true, API: why.New(why.APIUnreachable, "services: connection refused"),
+			Config: controller.ConfigStatus{Loaded: true},
+			Pools:  []ipam.Usage{{Pool: "default", TotalIPv4: 254, UsedIPv4: 2}},
+			Services: []controller.ServiceStatus{
+				{Name: name("ng-svc"), Addresses: []netip.Addr{ip("172.19.100.1")}, Pool: "default", Reason: why.New(why.IPAllocated, "assigned 172.19.100.1 from pool default"), Written: true},
+				{Name: name("next"), Addresses: []netip.Addr{ip("172.19.100.2")}, Pool: "default", Reason: why.New(why.IPAllocated, "assigned 172.19.100.2 from pool default")},
+				{Name: name("young"), Reason: why.New(why.AllocationFailed, "there is no pool \"lan\"")},
+			},
+			Waiting: 1,
+		},
 		"speaker": speaker.Status{
 			Node: "cy01-net112", Synced: true, Revision: 42,
 			Config: speaker.ConfigStatus{Loaded: true, Stale: true, Reason: why.New(why.ConfigInvalid, "line 3: my-asn is missing")},

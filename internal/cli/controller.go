@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/controller"
+	"github.com/pharoslb/pharos/internal/configmap"
+	"github.com/pharoslb/pharos/internal/kube"
+	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/internal/metrics"
+	"github.com/pharoslb/pharos/internal/task"
+	"github.com/pharoslb/pharos/internal/version"
+)
+
+// controllerFlags are the controller's own.
+type controllerFlags struct {
+	daemon
+	namespace string
+	configMap string
+	class     string
+}
+
+func newController() *cobra.Command {
+	var f controllerFlags
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Give Services their addresses",
+		Long: `Gives every Service of type LoadBalancer an address from the configured pools,
+and writes it into its status. One runs in a cluster, as deploy/pharos.yaml starts
+it. Where a flag has an environment variable, the flag goes before it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runController(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	f.bind(flags, "controller")
+	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
+	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
+	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
+	return cmd
+}
+
+func runController(ctx context.Context, f controllerFlags) error {
+	thrift()
+	log, err := f.logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	client, err := kube.Connect(kube.Access{Kubeconfig: f.kubeconfig, Server: f.server, Component: "controller"})
+	if err != nil {
+		return err
+	}
+	source := kube.NewSource(kube.Options{
+		Client:    client,
+		Kinds:     kube.Services | kube.Config,
+		ConfigMap: pharos.Name{Namespace: f.namespace, Name: f.configMap},
+		Parse:     configmap.Parse,
+		Log:       log,
+	})
+	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-controller", Log: log})
+	role := controller.New(controller.Options{Class: f.class}, controller.Edge{
+		Source: source, Writer: kube.NewWriter(client, source), Recorder: recorder, Log: log,
+	})
+	set := metrics.New(version.Version)
+	set.Controller(role.Status)
+	parts := []task.Part{source.Run, recorder.Run, role.Run}
+	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status))...)
+	log.Info("controller started", "version", version.Version)
+	return task.Run(ctx, parts...)
+}

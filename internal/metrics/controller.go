@@ -1,0 +1,62 @@
+package metrics
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pharoslb/pharos/controller"
+)
+
+// Controller adds a controller's metrics and makes its health the Set's.
+func (s *Set) Controller(status func() controller.Status) {
+	c := &scrape{}
+	total := c.desc("metallb_allocator_addresses_total", "Addresses that the pool can give out.", "pool")
+	used := c.desc("metallb_allocator_addresses_in_use_total", "Addresses of the pool in use.", "pool")
+	total4 := c.desc("metallb_allocator_ipv4_addresses_total", "IPv4 addresses that the pool can give out.", "pool")
+	used4 := c.desc("metallb_allocator_ipv4_addresses_in_use_total", "IPv4 addresses of the pool in use.", "pool")
+	total6 := c.desc("metallb_allocator_ipv6_addresses_total", "IPv6 addresses that the pool can give out.", "pool")
+	used6 := c.desc("metallb_allocator_ipv6_addresses_in_use_total", "IPv6 addresses of the pool in use.", "pool")
+	services := c.desc("metallb_allocator_services_allocated_total", "Services that have an address of the pool.", "pool")
+	waiting := c.desc("pharos_controller_services_without_address", "Services of type LoadBalancer without an address, by reason.", "reason")
+	queued := c.desc("pharos_controller_queued_statuses", "Statuses of Services that are yet to be written.")
+	written := c.desc("pharos_controller_written_statuses_total", "Statuses of Services written.")
+	failed := c.desc("pharos_controller_failed_statuses_total", "Attempts to write a Service's status that failed.")
+	client := newClient(c)
+
+	c.collect = func(emit func(*prometheus.Desc, prometheus.ValueType, float64, ...string)) {
+		st := status()
+		allocated, reasons := map[string]int{}, map[string]int{}
+		for i := range st.Services {
+			if svc := &st.Services[i]; len(svc.Addresses) > 0 {
+				allocated[svc.Pool]++
+			} else {
+				reasons[svc.Reason.Code.String()]++
+			}
+		}
+		for _, p := range st.Pools {
+			emit(total, gauge, float64(p.TotalIPv4)+float64(p.TotalIPv6), p.Pool)
+			emit(used, gauge, float64(p.UsedIPv4)+float64(p.UsedIPv6), p.Pool)
+			emit(total4, gauge, float64(p.TotalIPv4), p.Pool)
+			emit(used4, gauge, float64(p.UsedIPv4), p.Pool)
+			emit(total6, gauge, float64(p.TotalIPv6), p.Pool)
+			emit(used6, gauge, float64(p.UsedIPv6), p.Pool)
+			emit(services, gauge, float64(allocated[p.Pool]), p.Pool)
+		}
+		for reason, n := range reasons {
+			emit(waiting, gauge, float64(n), reason)
+		}
+		emit(queued, gauge, float64(st.Writes.Queued))
+		emit(written, counter, float64(st.Writes.Written))
+		emit(failed, counter, float64(st.Writes.Failed))
+		client.emit(emit, st.Updates, st.UpdateErrors, st.Config.Loaded, st.Config.Stale)
+	}
+	s.registry.MustRegister(c)
+	s.live = func() error { status(); return nil }
+	s.ready = func() error {
+		if !status().Synced {
+			return errors.New("the cluster is not yet known in full")
+		}
+		return nil
+	}
+}

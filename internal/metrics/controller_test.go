@@ -1,0 +1,61 @@
+package metrics
+
+import (
+	"net/http"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/controller"
+	"github.com/pharoslb/pharos/ipam"
+	"github.com/pharoslb/pharos/why"
+)
+
+func controllerStatus() controller.Status {
+	name := func(n string) pharos.Name { return pharos.Name{Namespace: "default", Name: n} }
+	a := netip.MustParseAddr
+	return controller.Status{
+		Synced: true, Updates: 9, UpdateErrors: 2,
+		Config: controller.ConfigStatus{Loaded: true, Stale: true, Reason: why.Reason{Code: why.ConfigOrphans}},
+		Pools: []ipam.Usage{
+			{Pool: "default", TotalIPv4: 254, UsedIPv4: 2, TotalIPv6: 1<<64 - 1, UsedIPv6: 1}, {Pool: "lan", TotalIPv4: 8},
+		},
+		Services: []controller.ServiceStatus{
+			{Name: name("web"), Addresses: []netip.Addr{a("172.19.100.1"), a("fd01::1")}, Pool: "default", Written: true},
+			{Name: name("dns"), Addresses: []netip.Addr{a("172.19.100.2")}, Pool: "default"},
+			{Name: name("none"), Reason: why.Reason{Code: why.AllocationFailed}},
+		},
+		Waiting: 1,
+		Writes:  controller.WriteStatus{Queued: 3, Written: 40, Failed: 1},
+	}
+}
+
+func TestControllerScrape(t *testing.T) {
+	s := New("v1.2.3")
+	s.Controller(controllerStatus)
+	code, body := get(t, s.Handler(), "/metrics")
+	if code != http.StatusOK {
+		t.Fatalf("status %d: %s", code, body)
+	}
+	golden(t, "controller.golden", product(body))
+
+	pool := []string{"pool"}
+	want := map[string][]string{
+		"metallb_allocator_addresses_total":             pool,
+		"metallb_allocator_addresses_in_use_total":      pool,
+		"metallb_allocator_ipv4_addresses_total":        pool,
+		"metallb_allocator_ipv4_addresses_in_use_total": pool,
+		"metallb_allocator_ipv6_addresses_total":        pool,
+		"metallb_allocator_ipv6_addresses_in_use_total": pool,
+		"metallb_allocator_services_allocated_total":    pool,
+		"metallb_k8s_client_updates_total":              nil,
+		"metallb_k8s_client_update_errors_total":        nil,
+		"metallb_k8s_client_config_loaded_bool":         nil,
+		"metallb_k8s_client_config_stale_bool":          nil,
+	}
+	if diff := cmp.Diff(want, served(body)); diff != "" {
+		t.Errorf("names and labels (-MetalLB +ours):\n%s", diff)
+	}
+}
