@@ -244,7 +244,7 @@ func TestPeerOutOfReachIsFoundSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bgptest.NewNet()
 		a := speak(t, n, hostA, false, conf(hostA, hostB))
-		time.Sleep(time.Hour) // nobody listens
+		pass(time.Hour) // nobody listens
 		b := speak(t, n, hostB, true, conf(hostB, hostA))
 		back := time.Now()
 		b.heard.WaitUp(t, hostA.String(), 1)
@@ -255,7 +255,7 @@ func TestPeerOutOfReachIsFoundSoon(t *testing.T) {
 		n.Crash(hostB)
 		a.heard.WaitDown(t, hostB.String(), 1)
 		b.stop()
-		time.Sleep(time.Hour) // nobody answers
+		pass(time.Hour) // nobody answers
 		n.Boot(hostB)
 		b = speak(t, n, hostB, true, conf(hostB, hostA))
 		back = time.Now()
@@ -289,7 +289,7 @@ func TestPowerCycle(t *testing.T) {
 					n.Silence(hostA)
 				}
 				node.stop()
-				time.Sleep(20 * time.Second)
+				pass(20 * time.Second)
 				if !b.heard.Heard(hostA.String()).Up {
 					t.Fatal("the switch noticed too early for this test")
 				}
@@ -320,7 +320,7 @@ func TestSessionSurvivesSecondConnections(t *testing.T) {
 		n := bgptest.NewNet()
 		a := speak(t, n, hostA, true, conf(hostA, hostB))
 		speak(t, n, hostB, true, conf(hostB, hostA))
-		time.Sleep(10 * time.Second) // both dialed at once: let them settle
+		pass(10 * time.Second) // both dialed at once: let them settle
 		a.heard.WaitUp(t, hostB.String(), 1)
 		ups := len(a.heard.Heard(hostB.String()).Story)
 		for range 50 {
@@ -335,7 +335,7 @@ func TestSessionSurvivesSecondConnections(t *testing.T) {
 			}
 			defer c.Close()
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if h := a.heard.Heard(hostB.String()); len(h.Story) != ups || !h.Up {
 			t.Errorf("the session suffered: %v", h.Story)
 		}
@@ -373,7 +373,7 @@ func TestSetPeersTouchesOnlyWhatChanged(t *testing.T) {
 			if err := a.SetPeers(peers); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 		}
 		ups := func(want ...int) {
 			t.Helper()
@@ -419,7 +419,7 @@ func TestSetPeersTouchesOnlyWhatChanged(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if h := a.heard.Heard(hostC.String()); !h.Up || len(h.Downs) != h.Ups-1 {
 			t.Errorf("c: %v", h.Story)
 		}
@@ -457,7 +457,7 @@ func TestStatusTellsTheSession(t *testing.T) {
 		s.Withdraw("203.0.113.0/24")
 		s.Send(wire.AppendEndOfRIB(nil, wire.IPv4Unicast))
 		h.heard.WaitRoutes(t, hostB.String(), "198.51.100.0/24")
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		s.Keepalive()
 		synctest.Wait()
 		st := status(t, h)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
@@ -30,6 +31,9 @@ func conf(local, remote netip.Addr) bgp.Config {
 		NextHopIPv6: netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: local.As4()[3]}),
 	}
 }
+
+// pass lets time pass, on the fake clock of the test's bubble.
+func pass(d time.Duration) { <-time.After(d) }
 
 // host is a speaker on the network.
 type host struct {

@@ -41,7 +41,7 @@ type halfCloser interface{ CloseWrite() error }
 // Handler is told what happens on the sessions. Calls for one peer come one after
 // the other, in order; calls for different peers may come at the same time. A
 // call delays its own session alone, keepalives included: it must return well
-// within the hold time, and must not call Server.Run or SetPeers.
+// within the hold time. It may call Server's methods.
 type Handler interface {
 	// Established comes first. What Apply wants the peer to have is sent without
 	// being asked for again.
