@@ -50,10 +50,6 @@ type Edge struct {
 	// Membership may be nil: there is none.
 	Membership Membership
 
-	// Checks returns what is wrong with the node's own settings, for people to
-	// correct. It may be nil.
-	Checks func() []why.Reason
-
 	// Log may be nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -77,8 +73,8 @@ type Speaker struct {
 	synced   bool // the table reflects a Snapshot that was complete
 	plans    map[pharos.Name]*Plan
 	table    *table
-	told     []why.Reason // the checks that events were made of
-	status   Status       // what is not derived from the rest
+	lost     bool   // the log says that the own node is unknown
+	status   Status // what is not derived from the rest
 }
 
 // New checks the options and starts nothing.
@@ -128,13 +124,16 @@ func (s *Speaker) Reconcile(snap *pharos.Snapshot) {
 	s.snap = snap
 	newConfig := s.gate(snap)
 	newView := s.look(before, newConfig)
-	if s.view == nil || !snap.Synced {
-		return
-	}
-	if newView || !s.synced {
+	switch {
+	case !snap.Synced:
+	case s.view == nil:
+		if !s.lost {
+			s.log.Warn("the API server knows no node of this name; nothing is announced", "node", s.opt.Node)
+		}
+		s.lost = true
+	case newView || !s.synced:
 		s.rebuild()
-		s.check()
-	} else {
+	default:
 		s.update(before)
 	}
 }
@@ -282,21 +281,6 @@ func (s *Speaker) apply(dirty []netip.Prefix) {
 	if list := s.table.changes(dirty, peers); len(list) > 0 {
 		s.edge.Sessions.Apply(list)
 	}
-}
-
-// check makes an event of what is newly wrong with the node itself.
-func (s *Speaker) check() {
-	if s.edge.Checks == nil {
-		return
-	}
-	found := s.edge.Checks()
-	for _, r := range found {
-		if !slices.Contains(s.told, r) {
-			s.recorder.Node(s.opt.Node, r)
-			s.log.Warn("node check failed", "reason", r.Code, "detail", r.String())
-		}
-	}
-	s.told = found
 }
 
 // Explain returns every reason for what the node does about a Service, the

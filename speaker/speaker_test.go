@@ -449,19 +449,23 @@ func TestRunFollowsItsSource(t *testing.T) {
 	}
 }
 
-func TestChecksAreToldOnce(t *testing.T) {
-	r := newRig(t, "n1")
-	wrong := why.New(why.SysctlWrong, "net.ipv4.conf.all.arp_ignore is 0")
-	r.edge.Checks = func() []why.Reason { return []why.Reason{wrong} }
+// A name that no node has, such as a mistyped one, is announced from nowhere.
+func TestUnknownNode(t *testing.T) {
+	r := newRig(t, "n9")
+	r.put(service("web", "172.19.100.1"), backends("n1"))
 	r.reconcile()
-	r.world.Nodes = cluster(node(1), node(2), node(3))
+	if len(r.engine.peers) != 0 || r.engine.calls != 0 || r.Status().Synced {
+		t.Errorf("peers %v, %d changes", r.engine.peers, r.engine.calls)
+	}
+	r.world.Nodes = r.world.Nodes.With("n9", &pharos.Node{Name: "n9", Addresses: []netip.Addr{addr("10.10.2.9")}})
 	r.reconcile()
-	if want := []string{"node n1 sysctlWrong: net.ipv4.conf.all.arp_ignore is 0"}; !slices.Equal(r.notes.take(), want) {
-		t.Error("the check was not told once")
+	if r.engine.calls == 0 || !r.Status().Synced {
+		t.Error("the node's coming did not help")
 	}
-	if st := r.Status(); len(st.Checks) != 1 {
-		t.Errorf("status has checks %v", st.Checks)
-	}
+	// A node that the API loses is still the one we run on.
+	r.world.Nodes = r.world.Nodes.Without("n9")
+	r.reconcile()
+	r.wantTable(t, "10.10.2.210:179 172.19.100.1/32 pref - []", "10.10.2.211:179 172.19.100.1/32 pref - []")
 }
 
 // Whatever happens, and however it is cut into Snapshots, the tables are those

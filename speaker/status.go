@@ -25,7 +25,6 @@ type Status struct {
 	Sessions []Session        `json:"sessions"` // by configured order
 	Services []ServiceStatus  `json:"services"` // of type LoadBalancer, by name
 	Members  MembershipStatus `json:"members"`
-	Checks   []why.Reason     `json:"checks,omitempty"` // what is wrong with the node
 }
 
 // ConfigStatus says whether the newest configuration is in force.
@@ -128,9 +127,6 @@ func (s *Speaker) Status() Status {
 	}
 	if s.edge.Membership != nil {
 		st.Members = s.edge.Membership.Status()
-	}
-	if s.edge.Checks != nil {
-		st.Checks = s.edge.Checks()
 	}
 	return st
 }

@@ -29,6 +29,7 @@ each connection to a pod.`,
 		newSpeaker(),
 		newProxy(),
 		newStatus(),
+		newExplain(),
 		newSwitch(),
 		newLab(),
 	)

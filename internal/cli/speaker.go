@@ -142,7 +142,7 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 	set := metrics.New(version.Version)
 	set.Speaker(role.Status)
 	parts = append(parts, role.Run)
-	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status))...)
+	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{explainPath, explainer(role.Explain)})...)
 	log.Info("speaker started", "version", version.Version, "node", f.node)
 	return task.Run(ctx, parts...)
 }

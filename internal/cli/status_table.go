@@ -124,9 +124,6 @@ func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 		fmt.Fprintf(w, "                  %s\n", p)
 	}
 	fmt.Fprintf(w, "  Members:        %s\n", members(st.Members))
-	for _, r := range st.Checks {
-		fmt.Fprintf(w, "  Node:           %s\n", because(r))
-	}
 
 	sessions := table{{"PEER", "ADDRESS", "AS", "STATE", "SINCE", "ROUTES", "PENDING", "LAST ERROR"}}
 	for _, s := range st.Sessions {

@@ -85,7 +85,6 @@ func statuses() map[string]any {
 				{Name: name("young"), Reason: why.Reason{Code: why.NoIPAllocated}},
 			},
 			Members: speaker.MembershipStatus{Members: []speaker.Member{{Name: "cy01-net112"}, {Name: "cy01-net113"}}},
-			Checks:  []why.Reason{why.New(why.SysctlWrong, "net.ipv4.conf.all.arp_ignore is 0; correct it with: sysctl -w net.ipv4.conf.all.arp_ignore=1")},
 		},
 		"proxy": proxy.Status{
 			Node: "cy01-net112", Synced: true, Since: before(90 * time.Second), Problem: why.New(why.APIUnreachable, "no answer"),
@@ -109,7 +108,7 @@ func statuses() map[string]any {
 // answersOf encodes statuses as the roles would.
 func answersOf(t *testing.T) (answers []answer) {
 	t.Helper()
-	for _, role := range []string{"switch", "speaker", "proxy"} {
+	for _, role := range []string{"switch", "speaker", "proxy", "controller"} {
 		body, err := json.Marshal(statuses()[role])
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +154,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &all); err != nil {
 		t.Fatal(err)
 	}
-	if all["speaker"]["node"] != "cy01-net112" || all["switch"]["as"] != 65210.0 || all["/tmp/other.sock"] == nil || len(all) != 4 {
+	if all["speaker"]["node"] != "cy01-net112" || all["switch"]["as"] != 65210.0 || all["/tmp/other.sock"] == nil || len(all) != 5 {
 		t.Errorf("got\n%s", out.String())
 	}
 }
@@ -171,14 +170,13 @@ func run(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestStatusAsksSockets(t *testing.T) {
-	dir := t.TempDir()
+// serveSocket serves a local API until the test ends, and returns when it
+// answers.
+func serveSocket(t *testing.T, socket string, handler http.Handler) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	socket := filepath.Join(dir, "speaker.sock")
-	mux := http.NewServeMux()
-	mux.Handle("/v1/status", localapi.JSON(func() any { return statuses()["speaker"] }))
 	done := make(chan error, 1)
-	go func() { done <- localapi.Serve(ctx, socket, mux) }()
+	go func() { done <- localapi.Serve(ctx, socket, handler) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -190,7 +188,7 @@ func TestStatusAsksSockets(t *testing.T) {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			conn.Close()
-			break
+			return
 		}
 		select {
 		case <-time.After(time.Millisecond):
@@ -198,6 +196,14 @@ func TestStatusAsksSockets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestStatusAsksSockets(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "speaker.sock")
+	mux := http.NewServeMux()
+	mux.Handle("/v1/status", localapi.JSON(func() any { return statuses()["speaker"] }))
+	serveSocket(t, socket, mux)
 	if paths, err := found(dir); err != nil || len(paths) != 1 || paths[0] != socket {
 		t.Errorf("found %v, %v", paths, err)
 	}

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/why"
+)
+
+// explainPath is where a role's socket tells why it does what it does about the
+// Service named by the query's service.
+const explainPath = "/v1/explain"
+
+// explainer serves a role's reasons.
+func explainer(explain func(pharos.Name) why.Trail) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.URL.Query().Get("service")
+		localapi.JSON(func() why.Trail { return explain(serviceName(name)) }).ServeHTTP(w, r)
+	})
+}
+
+// serviceName reads [NAMESPACE/]NAME as kubectl's default namespace has it.
+func serviceName(text string) pharos.Name {
+	namespace, name, ok := strings.Cut(text, "/")
+	if !ok {
+		namespace, name = "default", text
+	}
+	return pharos.Name{Namespace: namespace, Name: name}
+}
+
+func newExplain() *cobra.Command {
+	var socket string
+	cmd := &cobra.Command{
+		Use:   "explain [NAMESPACE/]SERVICE",
+		Short: "Tell why this node announces a Service, or why it does not",
+		Long: `Asks the speaker of this machine for every reason that led to what it does about
+a Service, the deciding one last. The reasons come from the very decision.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runExplain(cmd.Context(), cmd.OutOrStdout(), socket, serviceName(args[0]))
+		},
+	}
+	cmd.Flags().StringVar(&socket, "socket", socketDir+"/speaker.sock", "path of the speaker's socket")
+	return cmd
+}
+
+func runExplain(ctx context.Context, w io.Writer, socket string, name pharos.Name) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	var trail why.Trail
+	if err := localapi.Get(ctx, socket, explainPath+"?service="+url.QueryEscape(name.String()), &trail); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, trail)
+	return nil
+}
