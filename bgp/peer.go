@@ -234,7 +234,7 @@ func (p *peer) do(f Effect) {
 		p.deliver()
 	case Ended:
 		p.routes.detach()
-		p.log.Warn("bgp session ended", "cause", f.Down.Cause.String(), "reason", f.Down.String())
+		p.log.Log(context.Background(), f.Down.Cause.level(), "bgp session ended", "cause", f.Down.Cause.String(), "reason", f.Down.String())
 		p.opt.Handler.Closed(p.name, f.Down)
 	case Failed:
 		p.failed(f.Down)
@@ -259,9 +259,18 @@ func (p *peer) up(f Up) {
 func (p *peer) failed(d Down) {
 	level := slog.LevelDebug
 	if s := d.String(); s != p.lastFail {
-		p.lastFail, level = s, slog.LevelWarn
+		p.lastFail, level = s, d.Cause.level()
 	}
 	p.log.Log(context.Background(), level, "bgp session not established", "cause", d.Cause.String(), "reason", d.String())
+}
+
+// level is how loud the log is about an end: what was asked for is no warning.
+func (c Cause) level() slog.Level {
+	switch c {
+	case CauseShutdown, CauseDeconfigured, CauseConfigChange:
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }
 
 // alive says if the peer's TCP acknowledged anything within d. Where that cannot
@@ -286,13 +295,8 @@ func (p *peer) dial() {
 	p.attempt++
 	attempt, cfg := p.attempt, p.cfg
 	p.wg.Go(func() {
-		var r dialResult
-		if p.opt.Dialer == nil {
-			r = dialResult{attempt: attempt, err: errNoDialer}
-		} else {
-			r.attempt = attempt
-			r.conn, r.err = p.opt.Dialer.Dial(ctx, cfg)
-		}
+		r := dialResult{attempt: attempt}
+		r.conn, r.err = p.opt.Dialer.Dial(ctx, cfg)
 		select {
 		case p.dialed <- r:
 		case <-ctx.Done():

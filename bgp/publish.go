@@ -1,9 +1,5 @@
 package bgp
 
-import "errors"
-
-var errNoDialer = errors.New("there is no dialer")
-
 // publish makes what run knows visible to Status.
 func (p *peer) publish() {
 	i := p.m.Info()

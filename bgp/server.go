@@ -170,6 +170,7 @@ func (s *Server) SetPeers(peers []Config) error {
 	s.peers = make(map[string]*peer, len(configs))
 	var fresh []*peer
 	for _, c := range configs {
+		c.Passive = c.Passive || s.opt.Dialer == nil
 		p, ok := old[c.Name]
 		if !ok {
 			p = newPeer(c, s.opt)

@@ -513,6 +513,34 @@ func TestStatusTellsTheSession(t *testing.T) {
 	})
 }
 
+// Without a dialer a server waits for its peers.
+func TestServerWithoutDialer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := bgptest.NewNet()
+		heard := bgptest.NewRecorder()
+		s, err := bgp.NewServer(bgp.Options{Listener: n.Listen, ListenAddrs: []netip.AddrPort{at(hostB)}, Handler: heard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetPeers([]bgp.Config{conf(hostB, hostA)}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		if st := s.Status()[0]; st.State != bgp.Active || !st.Config.Passive {
+			t.Errorf("%v, passive %v", st.State, st.Config.Passive)
+		}
+		speak(t, n, hostA, false, conf(hostA, hostB))
+		heard.WaitUp(t, hostA.String(), 1)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestRunReportsASocketItCannotHave(t *testing.T) {
 	n := bgptest.NewNet()
 	if _, err := n.Listen(t.Context(), at(hostA)); err != nil {
