@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -50,36 +51,46 @@ func (d *Demo) once(ctx context.Context, a asked) (string, error) {
 	return out, err
 }
 
+// must runs a command, prints it with its answer, and checks that.
+func (d *Demo) must(ctx context.Context, a asked, holds func(output string) error) error {
+	out, err := d.once(ctx, a)
+	if err != nil {
+		return err
+	}
+	return holds(out)
+}
+
 // until runs a command until its answer holds what is wanted, and prints the
 // last one. The error says how it differed.
 func (d *Demo) until(ctx context.Context, a asked, holds func(output string) error) error {
+	last, err := d.await(ctx, a, holds)
+	d.show(a.prompt, a.command, last)
+	return err
+}
+
+// await runs a command until its answer holds what is wanted, and returns the
+// last one.
+func (d *Demo) await(ctx context.Context, a asked, holds func(output string) error) (last string, differs error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var last string
-	var differs error
 	for {
 		out, err := a.ask(ctx)
-		if ctx.Err() != nil {
-			break // the answer is that of a command cut short
+		if ctx.Err() != nil { // the answer is that of a command cut short
+			return last, cmp.Or(differs, ctx.Err())
 		}
 		last, differs = out, err
 		if err == nil {
-			if differs = holds(out); differs == nil {
-				break
-			}
+			differs = holds(out)
+		}
+		if differs == nil {
+			return last, nil
 		}
 		select {
 		case <-ctx.Done():
+			return last, differs
 		case <-time.After(200 * time.Millisecond):
-			continue
 		}
-		break
 	}
-	d.show(a.prompt, a.command, last)
-	if differs == nil && ctx.Err() != nil {
-		differs = ctx.Err()
-	}
-	return differs
 }
 
 // nodes calls f for each node until one fails.

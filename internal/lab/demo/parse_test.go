@@ -39,6 +39,13 @@ Neighbor        V    AS MsgRcvd MsgSent   TblVer  InQ OutQ Up/Down  State/PfxRcd
 	check(t, established("", plan, 0), "10.10.2.112")
 }
 
+func TestExchanged(t *testing.T) {
+	const out = "  Opens:                         1                  1\n  Opens:                         2                  1\n"
+	check(t, exchanged(out, "Opens", 2), "")
+	check(t, exchanged(out, "Opens", 3), "2 neighbors")
+	check(t, exchanged(strings.Replace(out, "2", "0", 1), "Opens", 2), "not exchanged")
+}
+
 const before = `BGP routing table information for VRF default, address family IPv4 Unicast
 BGP table version is 45, Local Router ID is 1.1.1.1
 Status: s-suppressed, x-deleted, S-stale, d-dampened, h-history, *-valid, >-best

@@ -61,7 +61,7 @@ func (d *Demo) reboot(ctx context.Context) (string, error) {
 	}
 	d.show("client#", fmt.Sprintf("curl -s %s, every %s", vip, probeEvery),
 		fmt.Sprintf("since power-off: %d answered, %d failed; %s\n", answered, failed, outage))
-	if err := d.until(ctx, d.in(lab.Client, tally(vip, 50)), func(out string) error { return noneFailed(out, 50) }); err != nil {
+	if err := d.must(ctx, d.in(lab.Client, tally(vip, 50)), func(out string) error { return noneFailed(out, 50) }); err != nil {
 		return "", err
 	}
 
@@ -103,7 +103,7 @@ func (d *Demo) reboot(ctx context.Context) (string, error) {
 	d.show("client#", fmt.Sprintf("curl -s %s, every %s", vip, probeEvery),
 		fmt.Sprintf("since power-on: %d answered, %d failed; %s\n", answered, failed, returned))
 	names := slices.Sorted(maps.Keys(pods))
-	if err := d.until(ctx, d.in(lab.Client, tally(vip, 50)), func(out string) error { return allAnswered(out, 50, names) }); err != nil {
+	if err := d.must(ctx, d.in(lab.Client, tally(vip, 50)), func(out string) error { return allAnswered(out, 50, names) }); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s: path gone after %.1f s, %s; path back %.1f s after power-on", victim.Name, gone.Seconds(), outage, back.Seconds()), nil

@@ -19,6 +19,12 @@ func (d *Demo) sessions(ctx context.Context) (string, error) {
 	if err := d.until(ctx, d.onSwitch("show ip bgp summary"), func(out string) error { return established(out, plan, 0) }); err != nil {
 		return "", err
 	}
+	for _, message := range []string{"Opens", "Keepalives"} {
+		err := d.until(ctx, d.onSwitch("show ip bgp neighbors | include "+message), func(out string) error { return exchanged(out, message, len(plan.Nodes)) })
+		if err != nil {
+			return "", err
+		}
+	}
 	// The kernel's view, from both ends: who opened the connection, and from
 	// where.
 	err := d.until(ctx, d.in(lab.Switch, "ss -Htn state established sport = :179"), func(out string) error {
@@ -65,6 +71,23 @@ func established(summary string, plan lab.Topology, prefixes int) error {
 	}
 	if len(rows) != len(plan.Nodes) {
 		return fmt.Errorf("%d neighbors, want %d", len(rows), len(plan.Nodes))
+	}
+	return nil
+}
+
+// exchanged checks that so many neighbors list a message as sent and received:
+// `Opens: 1 1`.
+func exchanged(out, message string, neighbors int) error {
+	n := 0
+	for line := range strings.Lines(out) {
+		f := strings.Fields(line)
+		if len(f) != 3 || f[0] != message+":" || f[1] == "0" || f[2] == "0" {
+			return fmt.Errorf("%s not exchanged: %q", message, line)
+		}
+		n++
+	}
+	if n != neighbors {
+		return fmt.Errorf("%d neighbors list %s, want %d", n, message, neighbors)
 	}
 	return nil
 }

@@ -81,10 +81,12 @@ func (d *Demo) requests(ctx context.Context) (string, error) {
 		return "", err
 	}
 	names := slices.Sorted(maps.Keys(pods))
-	// The route is there before the last node's rules may be; what counts is
-	// that from some moment on all requests are answered.
+	// A pod is Ready a moment before every node sends requests to it.
+	if _, err := d.await(ctx, d.in(lab.Client, tally(vip, 30)), func(out string) error { return allAnswered(out, 30, names) }); err != nil {
+		return "", err
+	}
 	var count map[string]int
-	err = d.until(ctx, d.in(lab.Client, tally(vip, 200)), func(out string) error {
+	err = d.must(ctx, d.in(lab.Client, tally(vip, 200)), func(out string) error {
 		count, _ = answers(out)
 		return allAnswered(out, 200, names)
 	})
@@ -158,7 +160,7 @@ func (d *Demo) dataplane(ctx context.Context) (string, error) {
 			return err
 		}
 		for _, addr := range []string{vip, cluster} {
-			err := d.until(ctx, d.in(n.Name, tally(addr, 60)), func(out string) error { return allAnswered(out, 60, names) })
+			err := d.must(ctx, d.in(n.Name, tally(addr, 60)), func(out string) error { return allAnswered(out, 60, names) })
 			if err != nil {
 				return err
 			}
