@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -93,4 +94,15 @@ func (c *Controller) Status() Status {
 	}
 	slices.SortFunc(st.Services, func(a, b ServiceStatus) int { return a.Name.Compare(b.Name) })
 	return st
+}
+
+// Healthy returns why the controller can't do its work yet, or nil. It costs
+// nothing, so that a probe may ask often.
+func (c *Controller) Healthy() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.core.snap.Synced {
+		return errors.New("the cluster is not yet known in full")
+	}
+	return nil
 }

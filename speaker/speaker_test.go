@@ -454,12 +454,12 @@ func TestUnknownNode(t *testing.T) {
 	r := newRig(t, "n9")
 	r.put(service("web", "172.19.100.1"), backends("n1"))
 	r.reconcile()
-	if len(r.engine.peers) != 0 || r.engine.calls != 0 || r.Status().Synced {
-		t.Errorf("peers %v, %d changes", r.engine.peers, r.engine.calls)
+	if err := r.Healthy(); len(r.engine.peers) != 0 || r.engine.calls != 0 || err == nil || !strings.Contains(err.Error(), "knows no node") {
+		t.Errorf("peers %v, %d changes, %v", r.engine.peers, r.engine.calls, err)
 	}
 	r.world.Nodes = r.world.Nodes.With("n9", &pharos.Node{Name: "n9", Addresses: []netip.Addr{addr("10.10.2.9")}})
 	r.reconcile()
-	if r.engine.calls == 0 || !r.Status().Synced {
+	if r.engine.calls == 0 || r.Healthy() != nil {
 		t.Error("the node's coming did not help")
 	}
 	// A node that the API loses is still the one we run on.

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -129,6 +130,20 @@ func (s *Speaker) Status() Status {
 		st.Members = s.edge.Membership.Status()
 	}
 	return st
+}
+
+// Healthy returns why the speaker can't do its work yet, or nil. It costs
+// nothing, so that a probe may ask often.
+func (s *Speaker) Healthy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.synced:
+		return nil
+	case s.lost:
+		return errors.New("the API server knows no node of this speaker's name")
+	}
+	return errors.New("the cluster is not yet known in full")
 }
 
 func serviceStatus(p *Plan) ServiceStatus {

@@ -65,7 +65,7 @@ func runController(ctx context.Context, f controllerFlags) error {
 		Source: source, Writer: kube.NewWriter(client, source), Recorder: recorder, Log: log,
 	})
 	set := metrics.New(version.Version)
-	set.Controller(role.Status)
+	set.Controller(role.Status, role.Healthy)
 	parts := []task.Part{source.Run, recorder.Run, role.Run}
 	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status))...)
 	log.Info("controller started", "version", version.Version)

@@ -140,7 +140,7 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		return err
 	}
 	set := metrics.New(version.Version)
-	set.Speaker(role.Status)
+	set.Speaker(role.Status, role.Healthy)
 	parts = append(parts, role.Run)
 	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{explainPath, explainer(role.Explain)})...)
 	log.Info("speaker started", "version", version.Version, "node", f.node)

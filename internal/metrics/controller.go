@@ -1,15 +1,13 @@
 package metrics
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pharoslb/pharos/controller"
 )
 
 // Controller adds a controller's metrics and makes its health the Set's.
-func (s *Set) Controller(status func() controller.Status) {
+func (s *Set) Controller(status func() controller.Status, healthy func() error) {
 	c := &scrape{}
 	total := c.desc("metallb_allocator_addresses_total", "Addresses that the pool can give out.", "pool")
 	used := c.desc("metallb_allocator_addresses_in_use_total", "Addresses of the pool in use.", "pool")
@@ -52,11 +50,5 @@ func (s *Set) Controller(status func() controller.Status) {
 		client.emit(emit, st.Updates, st.UpdateErrors, st.Config.Loaded, st.Config.Stale)
 	}
 	s.registry.MustRegister(c)
-	s.live = func() error { status(); return nil }
-	s.ready = func() error {
-		if !status().Synced {
-			return errors.New("the cluster is not yet known in full")
-		}
-		return nil
-	}
+	s.ready = healthy
 }

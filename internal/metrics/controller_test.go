@@ -34,7 +34,7 @@ func controllerStatus() controller.Status {
 
 func TestControllerScrape(t *testing.T) {
 	s := New("v1.2.3")
-	s.Controller(controllerStatus)
+	s.Controller(controllerStatus, well)
 	code, body := get(t, s.Handler(), "/metrics")
 	if code != http.StatusOK {
 		t.Fatalf("status %d: %s", code, body)

@@ -16,8 +16,7 @@ import (
 // Set is the metrics of one process, and the health of its role.
 type Set struct {
 	registry *prometheus.Registry
-	live     func() error
-	ready    func() error
+	ready    func() error // why the role can't do its work; nil: it can
 }
 
 // New returns a Set with what every process tells: build, process and Go
@@ -25,7 +24,6 @@ type Set struct {
 func New(version string) *Set {
 	s := &Set{
 		registry: prometheus.NewRegistry(),
-		live:     func() error { return nil },
 		ready:    func() error { return nil },
 	}
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -90,17 +88,18 @@ func (s *Set) Handler() http.Handler {
 		DisableCompression:  true,
 		MaxRequestsInFlight: 2,
 	}))
-	mux.Handle("GET /livez", health(s.live))
-	mux.Handle("GET /healthz", health(s.live))
-	mux.Handle("GET /readyz", health(s.ready))
+	mux.Handle("GET /livez", s.health(false))
+	mux.Handle("GET /healthz", s.health(false))
+	mux.Handle("GET /readyz", s.health(true))
 	return mux
 }
 
-// health answers 200 ok, or 503 with the reason. A check that does not come
-// back answers nothing, which a probe counts as a failure.
-func health(check func() error) http.Handler {
+// health asks the role how it is. Alive is a role that answers at all: one that
+// hangs does not, which a probe counts as a failure. Ready is one that can do
+// its work; others get 503 with the reason.
+func (s *Set) health(ready bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if err := check(); err != nil {
+		if err := s.ready(); err != nil && ready {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"net"
@@ -84,9 +85,11 @@ func speakerStatus() speaker.Status {
 	}
 }
 
+func well() error { return nil }
+
 func TestSpeakerScrape(t *testing.T) {
 	s := New("v1.2.3")
-	s.Speaker(speakerStatus)
+	s.Speaker(speakerStatus, well)
 	code, body := get(t, s.Handler(), "/metrics")
 	if code != http.StatusOK {
 		t.Fatalf("status %d: %s", code, body)
@@ -135,7 +138,7 @@ func served(scrape string) map[string][]string {
 
 func TestNamesAreMetalLBs(t *testing.T) {
 	s := New("v1.2.3")
-	s.Speaker(speakerStatus)
+	s.Speaker(speakerStatus, well)
 	_, body := get(t, s.Handler(), "/metrics")
 	if diff := cmp.Diff(metallb["speaker"], served(body)); diff != "" {
 		t.Errorf("names and labels (-MetalLB +ours):\n%s", diff)
@@ -144,15 +147,14 @@ func TestNamesAreMetalLBs(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	s := New("v1.2.3")
-	st := speakerStatus()
-	st.Synced = false
-	s.Speaker(func() speaker.Status { return st })
+	sick := errors.New("the cluster is not yet known in full")
+	s.Speaker(speakerStatus, func() error { return sick })
 	for path, want := range map[string]int{"/livez": 200, "/healthz": 200, "/readyz": 503, "/": 404} {
 		if code, _ := get(t, s.Handler(), path); code != want {
 			t.Errorf("%s: %d, want %d", path, code, want)
 		}
 	}
-	st.Synced = true
+	sick = nil
 	if code, _ := get(t, s.Handler(), "/readyz"); code != 200 {
 		t.Errorf("/readyz: %d once synced", code)
 	}

@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pharoslb/pharos/bgp"
@@ -10,7 +8,7 @@ import (
 )
 
 // Speaker adds a speaker's metrics and makes its health the Set's.
-func (s *Set) Speaker(status func() speaker.Status) {
+func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 	c := &scrape{}
 	up := c.desc("metallb_bgp_session_up", "Whether the BGP session with the peer is established.", "peer")
 	updates := c.desc("metallb_bgp_updates_total", "UPDATE messages sent to the peer.", "peer")
@@ -59,13 +57,7 @@ func (s *Set) Speaker(status func() speaker.Status) {
 		client.emit(emit, st.Updates, st.UpdateErrors, st.Config.Loaded, st.Config.Stale)
 	}
 	s.registry.MustRegister(c)
-	s.live = func() error { status(); return nil }
-	s.ready = func() error {
-		if !status().Synced {
-			return errors.New("the cluster is not yet known in full")
-		}
-		return nil
-	}
+	s.ready = healthy
 }
 
 // client is what MetalLB tells of every daemon's view of Kubernetes.
