@@ -1,24 +1,14 @@
 package nft
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 )
 
-const (
-	// A whole batch goes to the kernel in one message and its acknowledgements
-	// come back at once: the socket's limits have to admit both. They are limits
-	// only; no memory is set aside.
-	writeBuffer = 256 << 20
-	readBuffer  = 64 << 20
-
-	// chunk is how many elements one netlink attribute carries. Its length has
-	// 16 bits, and the largest element takes about 300 bytes with its comment.
-	chunk = 200
-)
+// chunk is how many elements one netlink attribute carries. Its length has 16
+// bits, and the largest element takes about 300 bytes with its comment.
+const chunk = 200
 
 // batch is a transaction in the making: the kernel does all of it or nothing.
 type batch struct {
@@ -69,42 +59,4 @@ func (b *batch) rules(f *family, c *chain) {
 		})
 		b.added++
 	}
-}
-
-// flush sends the batch and waits until it is done. An error names the object
-// that the kernel refused first.
-func (b *batch) flush(netns int) error {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := errors.Join(conn.SetWriteBuffer(writeBuffer), conn.SetReadBuffer(readBuffer)); err != nil {
-		return fmt.Errorf("set the socket's buffers: %w", err)
-	}
-	bound := func(kind int) netlink.Message {
-		return netlink.Message{
-			Header: netlink.Header{Type: netlink.HeaderType(kind), Flags: netlink.Request},
-			Data:   []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, unix.NFNL_SUBSYS_NFTABLES},
-		}
-	}
-	all := make([]netlink.Message, 0, len(b.messages)+2)
-	all = append(all, bound(unix.NFNL_MSG_BATCH_BEGIN))
-	all = append(all, b.messages...)
-	all = append(all, bound(unix.NFNL_MSG_BATCH_END))
-	if _, err := conn.SendMessages(all); err != nil {
-		if errors.Is(err, unix.EMSGSIZE) {
-			return fmt.Errorf("%d messages at once are more than the socket may send; raise net.core.wmem_max or run with CAP_NET_ADMIN of the machine: %w", len(all), err)
-		}
-		return err
-	}
-	// The kernel answers in the order of the messages, when it is through with all
-	// of them. Where it refused one it goes on, to report all errors of a batch;
-	// the first is the cause.
-	for i := range b.messages {
-		if _, err := conn.Receive(); err != nil {
-			return fmt.Errorf("%s: %w", b.what[i](), err)
-		}
-	}
-	return nil
 }

@@ -19,8 +19,10 @@ type Driver struct {
 	netns int
 
 	mu     sync.Mutex
+	socket socket
 	state  *dataplane.State // wanted last
 	live   *live            // nil: what the kernel holds is to be read
+	seen   uint32           // generation of nftables that live was compared with, or is of its own making; 0: none
 	stale  stale            // connections to be forgotten
 	status dataplane.DriverStatus
 }
@@ -34,7 +36,7 @@ type Options struct {
 
 // New returns a driver that has not touched the kernel yet.
 func New(options Options) *Driver {
-	return &Driver{netns: options.NetNS, state: &dataplane.State{}, stale: stale{}, status: dataplane.DriverStatus{Driver: "nft"}}
+	return &Driver{netns: options.NetNS, socket: socket{netns: options.NetNS}, state: &dataplane.State{}, stale: stale{}, status: dataplane.DriverStatus{Driver: "nft"}}
 }
 
 // Name returns "nft".
@@ -133,7 +135,12 @@ func diff(state, last *dataplane.State) []pharos.Name {
 // resync brings the kernel to state from whatever it holds, and reports whether
 // there was anything to do.
 func (d *Driver) resync(state *dataplane.State) (bool, error) {
-	k, err := read(d.netns)
+	d.seen = 0
+	seen, err := d.socket.generation()
+	if err != nil {
+		return false, err
+	}
+	k, err := read(&d.socket)
 	if err != nil {
 		return false, err
 	}
@@ -170,6 +177,7 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 	}
 	c.batch(b)
 	changed := !b.empty()
+	d.seen = seen
 	if err := d.transact(b); err != nil {
 		return changed, err
 	}
@@ -192,10 +200,16 @@ func (d *Driver) transact(b *batch) error {
 		return nil
 	}
 	start := time.Now()
-	if err := b.flush(d.netns); err != nil {
+	if err := d.socket.flush(b); err != nil {
 		return fmt.Errorf("program nftables: %w", err)
 	}
 	d.status.LastDuration = time.Since(start)
+	// With no other transaction than this one, nothing else can have changed.
+	now, err := d.socket.generation()
+	if err != nil || now != d.seen+1 {
+		now = 0
+	}
+	d.seen = now
 	d.status.Applied++
 	d.status.Added += b.added
 	d.status.Removed += b.removed
@@ -208,6 +222,9 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	defer d.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return false, err
+	}
+	if now, err := d.socket.generation(); err == nil && now == d.seen && d.live != nil {
+		return false, d.note(d.forget()) // nobody changed anything in any table
 	}
 	before := d.status
 	repaired, err := d.resync(d.state)
@@ -232,7 +249,7 @@ func (d *Driver) Remove(context.Context) error {
 		b.object(f, f.newTable(), "table", "")
 		b.object(f, f.delTable(), "table", "")
 	}
-	if err := b.flush(d.netns); err != nil {
+	if err := d.socket.flush(b); err != nil {
 		return d.note(fmt.Errorf("remove nftables: %w", err))
 	}
 	d.live, d.state = nil, &dataplane.State{}

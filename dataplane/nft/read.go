@@ -1,14 +1,15 @@
 package nft
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/userdata"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,16 +25,26 @@ type kernel struct {
 // read reads the driver's tables. The result is nil where one of them is not
 // there or is not of this version's making: such tables are replaced as a
 // whole.
-func read(netns int) (*kernel, error) {
-	conn, err := nftables.New(nftables.WithNetNSFd(netns), nftables.WithSockOptions(func(c *netlink.Conn) error {
-		return c.SetReadBuffer(readBuffer)
-	}))
+func read(s *socket) (*kernel, error) {
+	for range readTries - 1 {
+		if k, err := readOnce(s); !errors.Is(err, errInterrupted) {
+			return k, err
+		}
+	}
+	return readOnce(s)
+}
+
+// readTries is how often a list is asked for that others change meanwhile.
+const readTries = 5
+
+func readOnce(s *socket) (*kernel, error) {
+	conn, err := nftables.New(nftables.WithNetNSFd(s.netns))
 	if err != nil {
 		return nil, err
 	}
 	k := &kernel{elements: map[id]element{}}
 	for _, f := range families {
-		ours, err := k.read(conn, netns, f)
+		ours, err := k.read(conn, s, f)
 		if err != nil {
 			return nil, fmt.Errorf("read table %s %s: %w", f.name, tableName, err)
 		}
@@ -44,8 +55,7 @@ func read(netns int) (*kernel, error) {
 	return k, nil
 }
 
-func (k *kernel) read(conn *nftables.Conn, netns int, f *family) (bool, error) {
-	table := &nftables.Table{Name: tableName, Family: f.table}
+func (k *kernel) read(conn *nftables.Conn, s *socket, f *family) (bool, error) {
 	tables, err := conn.ListTablesOfFamily(f.table)
 	if err != nil {
 		return false, err
@@ -53,7 +63,7 @@ func (k *kernel) read(conn *nftables.Conn, netns int, f *family) (bool, error) {
 	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName }) {
 		return false, nil
 	}
-	sets, err := conn.GetSets(table)
+	sets, err := conn.GetSets(&nftables.Table{Name: tableName, Family: f.table})
 	if err != nil {
 		return false, err
 	}
@@ -65,14 +75,9 @@ func (k *kernel) read(conn *nftables.Conn, netns int, f *family) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	for _, s := range ids {
-		elements, err := conn.GetSetElements(k.sets[f.index][s.name()])
-		if err != nil {
-			return false, fmt.Errorf("set %s: %w", s.name(), err)
-		}
-		for i := range elements {
-			e := decode(s, &elements[i])
-			k.elements[e.id()] = e
+	for _, id := range ids {
+		if err := k.readElements(s, id); err != nil {
+			return false, fmt.Errorf("set %s: %w", id.name(), err)
 		}
 	}
 	chains, err := conn.ListChainsOfTableFamily(f.table)
@@ -85,7 +90,7 @@ func (k *kernel) read(conn *nftables.Conn, netns int, f *family) (bool, error) {
 			k.chains[f.index][c.Name] = c
 		}
 	}
-	k.rules[f.index], err = readRules(netns, f)
+	k.rules[f.index], err = readRules(s, f)
 	return true, err
 }
 
@@ -140,47 +145,33 @@ func (c *chain) same(found *nftables.Chain) bool {
 
 // readRules returns the comments of a table's rules by chain, in order. The
 // library would decode the expressions too, and knows not all of them.
-func readRules(netns int, f *family) (map[string][]string, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	request := f.message(unix.NFT_MSG_GETRULE, 0, func(a *attributes) { a.text(unix.NFTA_RULE_TABLE, tableName) })
-	request.Header.Flags = netlink.Request | netlink.Dump
-	replies, err := conn.Execute(request)
-	if err != nil {
-		return nil, fmt.Errorf("list rules: %w", err)
-	}
+func readRules(s *socket, f *family) (map[string][]string, error) {
 	rules := map[string][]string{}
-	for _, m := range replies {
-		if len(m.Data) < 4 {
-			continue
-		}
-		ad, err := netlink.NewAttributeDecoder(m.Data[4:])
-		if err != nil {
-			return nil, fmt.Errorf("decode rule: %w", err)
-		}
+	request := f.message(unix.NFT_MSG_GETRULE, 0, func(a *attributes) { a.text(unix.NFTA_RULE_TABLE, tableName) })
+	err := s.dump(request, func(data []byte) error {
 		var table, chain, comment string
-		for ad.Next() {
-			switch ad.Type() {
+		for kind, value := range attributesOf(data) {
+			switch kind {
 			case unix.NFTA_RULE_TABLE:
-				table = ad.String()
+				table = text(value)
 			case unix.NFTA_RULE_CHAIN:
-				chain = ad.String()
+				chain = text(value)
 			case unix.NFTA_RULE_USERDATA:
-				comment = parseComment(ad.Bytes())
+				comment = parseComment(value)
 			}
-		}
-		if err := ad.Err(); err != nil {
-			return nil, fmt.Errorf("decode rule: %w", err)
 		}
 		if table == tableName {
 			rules[chain] = append(rules[chain], comment)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list rules: %w", err)
 	}
 	return rules, nil
 }
+
+func text(value []byte) string { return string(bytes.TrimRight(value, "\x00")) }
 
 // parseComment returns a rule's comment; the library's own function would index
 // out of range where somebody wrote a wrong length.
@@ -192,28 +183,55 @@ func parseComment(data []byte) string {
 	return comment
 }
 
-// decode turns what the library read into an element.
-func decode(set setID, s *nftables.SetElement) element {
-	e := element{set: set, key: string(s.Key), end: string(s.KeyEnd), closing: s.IntervalEnd}
-	if set.hasVerdicts() {
-		e.value = verdictChain(s.Val)
-	} else {
-		e.value = string(s.Val)
+// readElements reads the elements of one set.
+func (k *kernel) readElements(s *socket, set setID) error {
+	f := set.family()
+	request := f.message(unix.NFT_MSG_GETSETELEM, 0, func(a *attributes) {
+		a.text(unix.NFTA_SET_ELEM_LIST_TABLE, tableName)
+		a.text(unix.NFTA_SET_ELEM_LIST_SET, set.name())
+	})
+	return s.dump(request, func(data []byte) error {
+		for kind, list := range attributesOf(data) {
+			if kind != unix.NFTA_SET_ELEM_LIST_ELEMENTS {
+				continue
+			}
+			for _, one := range attributesOf(list) {
+				e := decode(set, one)
+				k.elements[e.id()] = e
+			}
+		}
+		return nil
+	})
+}
+
+// decode reads an element's attributes.
+func decode(set setID, data []byte) element {
+	e := element{set: set}
+	for kind, value := range attributesOf(data) {
+		switch kind {
+		case unix.NFTA_SET_ELEM_KEY:
+			e.key = string(only(value, unix.NFTA_DATA_VALUE))
+		case elemKeyEnd:
+			e.end = string(only(value, unix.NFTA_DATA_VALUE))
+		case unix.NFTA_SET_ELEM_FLAGS:
+			e.closing = len(value) == 4 && binary.BigEndian.Uint32(value)&unix.NFT_SET_ELEM_INTERVAL_END != 0
+		case unix.NFTA_SET_ELEM_DATA:
+			if set.hasVerdicts() {
+				e.value = text(only(only(value, unix.NFTA_DATA_VERDICT), unix.NFTA_VERDICT_CHAIN))
+			} else {
+				e.value = string(only(value, unix.NFTA_DATA_VALUE))
+			}
+		}
 	}
 	return e
 }
 
-// verdictChain returns the chain of a verdict's attributes, "" if it has none.
-func verdictChain(attributes []byte) string {
-	ad, err := netlink.NewAttributeDecoder(attributes)
-	if err != nil {
-		return ""
-	}
-	ad.ByteOrder = binary.BigEndian
-	for ad.Next() {
-		if ad.Type() == unix.NFTA_VERDICT_CHAIN {
-			return ad.String()
+// only returns the attribute of a kind among others, nil where there is none.
+func only(data []byte, want uint16) []byte {
+	for kind, value := range attributesOf(data) {
+		if kind == want {
+			return value
 		}
 	}
-	return ""
+	return nil
 }

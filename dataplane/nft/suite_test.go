@@ -15,3 +15,7 @@ func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
 func newDriver(netns int) dataplane.Driver { return nft.New(nft.Options{NetNS: netns}) }
 
 func TestDriverPassesTheSuite(t *testing.T) { dptest.Run(t, dptest.NewWorld(t, newDriver)) }
+
+func TestDriverOnLiveConnections(t *testing.T) {
+	dptest.RunLive(t, dptest.NewWorld(t, newDriver), newDriver)
+}
