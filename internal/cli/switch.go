@@ -198,7 +198,12 @@ func readSwitchConfig(path string) (*nxos.Config, error) {
 	if len(text) > maxConfig {
 		return nil, fmt.Errorf("the configuration %s is larger than %d MiB", path, maxConfig>>20)
 	}
-	return nxos.Parse(filepath.Base(path), text)
+	c, err := nxos.Parse(filepath.Base(path), text)
+	if err == nil && c.BGP == nil && len(c.Interfaces) == 0 {
+		// More likely a file that is just being written than a wish.
+		err = fmt.Errorf("%s: nothing is configured: a switch needs an interface or router bgp", filepath.Base(path))
+	}
+	return c, err
 }
 
 // apply puts a configuration in force: interfaces first, sessions depend on them.
