@@ -84,6 +84,9 @@ func New(cfg Config) (*Kubelet, error) {
 	case (cfg.Serving == nil) != (cfg.ClientCA == nil):
 		return nil, errors.New("kubelet: Serving and ClientCA go together")
 	}
+	if err := container.Check(); err != nil {
+		return nil, fmt.Errorf("kubelet: %w", err)
+	}
 	var err error
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("kubelet: directory: %w", err)
@@ -259,5 +262,6 @@ func (k *Kubelet) HostPath(path string) string { return hostPath(k.cfg.Dir, path
 
 // Init turns the program into a container if it was started as one's first
 // step: it then does not return. Every program that runs a Kubelet calls it
-// first thing in main or TestMain, before package sandbox.
+// first thing in main or TestMain, before package sandbox; New refuses to work
+// in one that did not.
 func Init() { container.Init() }

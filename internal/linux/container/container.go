@@ -155,6 +155,9 @@ func (p *Process) wait() {
 // reexec prepares a run of this very program that Init will turn into another:
 // file 3 carries the spec to it, file 4 its complaint back.
 func reexec(name string, spec any) (*exec.Cmd, *os.File, error) {
+	if err := Check(); err != nil {
+		return nil, nil, err
+	}
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return nil, nil, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,19 @@ const (
 	reportFd = 4
 )
 
+// called tells that Init was. Without it, a program started again would not
+// become a container but run a second time, and start containers in its turn.
+var called atomic.Bool
+
+// Check reports that the program can run no container, because it did not call
+// Init first thing.
+func Check() error {
+	if !called.Load() {
+		return errors.New("container: the program's main did not call container.Init before anything else")
+	}
+	return nil
+}
+
 // Init turns the program into a container, or a probe of one, if Start or
 // Process.Run started it for that, and does not return then. Every program
 // that uses this package calls it first thing in main, or in TestMain.
@@ -35,6 +49,7 @@ func Init() {
 	case enterName:
 		task = enter
 	default:
+		called.Store(true)
 		return
 	}
 	runtime.LockOSThread() // namespaces belong to the thread
