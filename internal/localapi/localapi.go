@@ -109,7 +109,7 @@ func do(ctx context.Context, socket, method, endpoint string, body io.Reader) ([
 		return nil, fmt.Errorf("answer of %s: %w", socket, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, errors.New(string(bytes.TrimSpace(answer)))
+		return nil, errors.New(string(bytes.TrimRight(answer, " \n")))
 	}
 	return answer, nil
 }
