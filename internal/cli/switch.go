@@ -289,7 +289,6 @@ func (s *layer3) api() http.Handler {
 		}
 		out, err := shell.Exec(string(line))
 		if err != nil {
-			// A syntax error's first line is the marker's column: leave it whole.
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}

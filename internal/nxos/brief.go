@@ -15,8 +15,7 @@ type briefView struct {
 	names      map[string]string // by device
 }
 
-// status is an interface's state as the switch writes it, up or down at each of
-// three layers.
+// up says that an interface has a connected network, and with it a carrier.
 func (v *briefView) up(i *Interface) bool {
 	return slices.ContainsFunc(v.connected, func(c rib.Connected) bool { return v.names[c.Device] == i.Name })
 }

@@ -21,7 +21,7 @@ type neighborsView struct {
 	names  map[string]string // of interfaces, by device
 }
 
-// neighbors are those to show, each with its index among all.
+// each calls f for the neighbors to show, with their index among all.
 func (v *neighborsView) each(f func(index int, n *router.NeighborStatus)) {
 	for i := range v.status.Neighbors {
 		if n := &v.status.Neighbors[i]; !v.only.IsValid() || n.Addr == v.only {

@@ -1,7 +1,6 @@
 package nxos
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,7 +62,7 @@ func (v *summaryView) capable() int {
 	return n
 }
 
-// bytes are the octets of networks and paths, attributes, AS paths, communities
+// memory returns the octets of networks and paths, attributes, AS paths, communities
 // and cluster lists.
 func memory(s rib.Summary) (table, attributes, asPaths, communities, clusters int) {
 	return networkBytes*s.Networks + pathBytes*s.Paths, attributeBytes * s.Attributes,
@@ -161,9 +160,4 @@ func (v *summaryView) json() object {
 		vrf = vrf.str("vrf-router-id", v.status.RouterID).str("vrf-local-as", v.status.AS).table("af", []object{af})
 	}
 	return object{}.table("vrf", []object{vrf})
-}
-
-// byPrefix sorts entries as all tables are printed.
-func byPrefix(a, b rib.Entry) int {
-	return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
 }
