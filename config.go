@@ -111,8 +111,8 @@ type Peer struct {
 	RouterID      netip.Addr     // zero: the node's own
 	NodeSelectors []Selector     // one has to match; none means every node
 	Password      Secret         // TCP MD5 (RFC 2385); empty: none
-	EBGPMultiHop  bool
-	BFDProfile    string // name; empty: no BFD
+	EBGPMultiHop  bool           // the peer may be behind routers; decides single- or multihop BFD
+	BFDProfile    string         // name; empty: no BFD
 }
 
 // Secret is text that is never printed, logged or marshalled.

@@ -75,7 +75,10 @@ func sessionConfig(p *pharos.Peer, self *pharos.Node) bgp.Config {
 		KeepaliveTime: p.KeepaliveTime,
 		Password:      p.Password.Reveal(),
 		Families:      []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast},
-		MultiHop:      p.EBGPMultiHop,
+		// Files from MetalLB's native mode name peers behind routers without
+		// ebgp-multihop, which did not exist or was not asked for: no peer is
+		// held to one hop.
+		MultiHop: true,
 	}
 	if !c.RouterID.IsValid() {
 		c.RouterID = routerID(self)
