@@ -168,7 +168,9 @@ func (w *world) close() {
 }
 
 // keepLogs copies the lab's logs to a directory that must not exist yet.
-func (w *world) keepLogs(to string) error { return os.CopyFS(to, os.DirFS(filepath.Join(w.dir, "log"))) }
+func (w *world) keepLogs(to string) error {
+	return os.CopyFS(to, os.DirFS(filepath.Join(w.dir, "log")))
+}
 
 func service(name string) *corev1.Service {
 	return &corev1.Service{
