@@ -40,27 +40,26 @@ type Planner struct {
 
 // NewPlanner returns a Planner that has planned nothing yet.
 func NewPlanner(options Options) *Planner {
-	p := &Planner{options: options}
-	p.reset()
-	return p
-}
-
-func (p *Planner) reset() {
-	p.last = &pharos.Snapshot{}
-	p.state = &State{}
-	p.wanted = map[pharos.Name]*Service{}
-	p.claims = map[Target][]claim{}
+	return &Planner{
+		options: options,
+		last:    &pharos.Snapshot{},
+		state:   &State{},
+		wanted:  map[pharos.Name]*Service{},
+		claims:  map[Target][]claim{},
+	}
 }
 
 // Plan returns what the data plane shall do now. The result shares with the
 // one before what is the same.
 func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 	node := p.node(snapshot)
+	dirty := map[pharos.Name]bool{}
 	if !node.Equal(&p.state.Node) {
 		// Every plan may depend on the node; it changes about as often as it boots.
-		p.reset()
+		for name := range snapshot.Services.All() {
+			dirty[name] = true
+		}
 	}
-	dirty := map[pharos.Name]bool{}
 	for name := range snapshot.Services.Diff(p.last.Services) {
 		dirty[name] = true
 	}

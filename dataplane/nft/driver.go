@@ -206,7 +206,7 @@ func (d *Driver) transact(b *batch) error {
 	d.status.LastDuration = time.Since(start)
 	// With no other transaction than this one, nothing else can have changed.
 	now, err := d.socket.generation()
-	if err != nil || now != d.seen+1 {
+	if err != nil || d.seen == 0 || now != d.seen+1 {
 		now = 0
 	}
 	d.seen = now
