@@ -30,5 +30,5 @@
 //   - Errors that must be told to the peer are *Notification values, ready to be sent.
 //   - In steady state neither decoding into a reused Update nor encoding into a reused buffer allocates.
 //
-// Start at [Session.DecodeUpdate] and [Encoder.AppendReach].
+// Start reading at [Session.DecodeUpdate] and [Encoder.AppendReach].
 package wire
