@@ -4,7 +4,11 @@
 // It has no code of its own: the walk-through's steps are package
 // internal/lab/demo's, which `pharos lab demo` runs too.
 //
-//	TestWalkthrough ──► lab.Start ──► demo.Steps ──► one subtest each
+//	TestWalkthrough ──► lab.Start ──► demo.Steps: one subtest each
+//	TestFaults ───────► lab.Start ──► bad input, parts that are away: what stays
+//
+// Invariant: what is asserted is what switch, kernel and client show; metrics
+// and events only where they are what operators are promised.
 //
 // Start reading at TestWalkthrough.
 package e2e
