@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	maxSize     = 2 << 20   // bytes; a ConfigMap holds at most 1 MiB
-	maxValues   = 1_000_000 // values read, with what aliases repeat
+	maxSize     = 2 << 20 // bytes; a ConfigMap holds at most 1 MiB
+	maxValues   = 400_000 // values read, with what aliases repeat
 	maxProblems = 50
 	maxName     = 317 // bytes of a field's name: a label's key at its longest (253/63)
 )

@@ -112,7 +112,7 @@ func NewClient(cfg *rest.Config, component string) (*Client, error) {
 // Secret reads one Secret's data. The error is ErrNotFound where it does not
 // exist. What it returns is never logged here.
 func (c *Client) Secret(ctx context.Context, name pharos.Name) (map[string]pharos.Secret, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(quiet(ctx), requestTimeout)
 	defer cancel()
 	var secret corev1.Secret
 	err := c.core.Get().Namespace(name.Namespace).Resource("secrets").Name(name.Name).Do(ctx).Into(&secret)

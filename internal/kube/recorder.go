@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,6 +38,12 @@ const (
 	// eventPatience bounds how long an event waits for statuses to be written.
 	eventPatience = 2 * time.Second
 
+	// An event that could not be written is tried again after these pauses; one
+	// that was refused, maxRefusals times in all, and once while every event is.
+	minEventBackoff = 50 * time.Millisecond
+	maxEventBackoff = 2 * time.Second
+	maxRefusals     = 8
+
 	maxMessage = 1024 // bytes, as in events.k8s.io/v1
 )
 
@@ -56,6 +63,8 @@ type Recorder struct {
 	opts RecorderOptions
 	log  *slog.Logger
 	wake chan struct{} // capacity eventWorkers
+
+	refusing atomic.Bool // the last event was refused for good
 
 	mu      sync.Mutex
 	queue   []*event           // to be written, in order of arrival
@@ -242,42 +251,45 @@ func (r *Recorder) Run(ctx context.Context) error {
 }
 
 // work writes one event after the other. While the API server is gone it holds
-// on to its event.
+// on to its event. A refusal is taken for final only when it has been repeated:
+// an API server that is just starting forbids everything.
 func (r *Recorder) work(ctx context.Context) {
-	const most = 2 * time.Second
-	pause := 50 * time.Millisecond
 	for ctx.Err() == nil {
 		e, wait := r.next()
 		if e == nil {
-			timer := time.NewTimer(wait)
-			select {
-			case <-ctx.Done():
-			case <-r.wake:
-			case <-timer.C:
-			}
-			timer.Stop()
+			pause(ctx, wait, r.wake)
 			continue
 		}
 		r.opts.Client.statuses.wait(ctx, eventPatience)
-		for {
+		backoff := minEventBackoff
+		for refusals := 0; ; {
 			count, err := r.write(ctx, e)
-			var gone unreachable
 			if ctx.Err() != nil {
 				return
 			}
-			if !errors.As(err, &gone) {
+			var gone unreachable
+			if err != nil && !errors.As(err, &gone) {
+				refusals++
+			}
+			if err == nil || refusals == maxRefusals || refusals > 0 && r.refusing.Load() {
+				r.refusing.Store(err != nil)
 				r.done(e, count, err)
-				pause = 50 * time.Millisecond
 				break
 			}
-			timer := time.NewTimer(pause)
-			select {
-			case <-ctx.Done():
-			case <-timer.C:
-			}
-			timer.Stop()
-			pause = min(2*pause, most)
+			pause(ctx, backoff, nil)
+			backoff = min(2*backoff, maxEventBackoff)
 		}
+	}
+}
+
+// pause waits for a while, for wake, or for ctx to end.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
 	}
 }
 
@@ -311,7 +323,7 @@ func (r *Recorder) next() (*event, time.Duration) {
 // write creates the event, or raises the count of the one that exists. It
 // returns the count that was sent.
 func (r *Recorder) write(ctx context.Context, e *event) (int32, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(quiet(ctx), requestTimeout)
 	defer cancel()
 	r.mu.Lock()
 	name, count, first, last := e.name, e.count, e.first, e.last
@@ -357,7 +369,7 @@ func (r *Recorder) write(ctx context.Context, e *event) (int32, error) {
 	return count, err
 }
 
-// done notes how a write ended. What the API server refuses is not tried again.
+// done notes how a write ended.
 func (r *Recorder) done(e *event, count int32, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"log/slog"
 
 	"k8s.io/klog/v2"
@@ -29,3 +30,8 @@ func (s *sink) WithValues(attrs ...any) klog.LogSink { return &sink{s.log.With(a
 
 // WithName adds nothing: the attributes name the kind.
 func (s *sink) WithName(string) klog.LogSink { return s }
+
+// quiet keeps client-go from logging what a request's error says anyway.
+func quiet(ctx context.Context) context.Context {
+	return klog.NewContext(ctx, klog.New(&sink{slog.New(slog.DiscardHandler)}))
+}

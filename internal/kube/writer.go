@@ -59,7 +59,7 @@ func (w *Writer) WriteStatus(ctx context.Context, svc *pharos.Service, ingress [
 	}
 	w.client.statuses.enter()
 	defer w.client.statuses.leave()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(quiet(ctx), requestTimeout)
 	defer cancel()
 	// Services' strategy for the status subresource lets metadata through: this
 	// is why one request is enough, and why services/status is the only right to

@@ -1,0 +1,349 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/why"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func addrList(texts ...string) []netip.Addr {
+	var out []netip.Addr
+	for _, t := range texts {
+		out = append(out, netip.MustParseAddr(t))
+	}
+	return out
+}
+
+func TestServiceIsConverted(t *testing.T) {
+	created := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
+	in := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: "web", UID: "u1", CreationTimestamp: metav1.NewTime(created),
+			Labels: map[string]string{"l": "v"},
+			Annotations: map[string]string{
+				"metallb.io/address-pool": "new", "metallb.universe.tf/address-pool": "old",
+				"metallb.universe.tf/allow-shared-ip": "key", "metallb.io/loadBalancerIPs": " 192.0.2.1 , 2001:db8::1",
+				"metallb.io/ip-allocated-from-pool": "p",
+			},
+		},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: ptr("c"),
+			ClusterIP: "10.233.0.9", ClusterIPs: []string{"10.233.0.9", "fd00::9"}, ExternalIPs: []string{"203.0.113.9", "bad", "::ffff:203.0.113.10"},
+			Ports:                 []corev1.ServicePort{{Name: "http", Protocol: corev1.ProtocolTCP, Port: 80, NodePort: 31265}, {Name: "dns", Protocol: corev1.ProtocolUDP, Port: 53}},
+			ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal, InternalTrafficPolicy: ptr(corev1.ServiceInternalTrafficPolicyLocal),
+			HealthCheckNodePort: 30000, SessionAffinity: corev1.ServiceAffinityClientIP, LoadBalancerSourceRanges: []string{" 10.1.2.3/8 ", "bad"},
+			IPFamilyPolicy: ptr(corev1.IPFamilyPolicyRequireDualStack), Selector: map[string]string{"b": "2", "a": "1"},
+		},
+		Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{Hostname: "x.example"}, {IP: "192.0.2.1"}}}},
+	}
+	want := &pharos.Service{
+		Name: pharos.Name{Namespace: "ns", Name: "web"}, UID: "u1", Type: pharos.LoadBalancer, Created: created, Class: "c",
+		ClusterIPs: addrList("10.233.0.9", "fd00::9"), ExternalIPs: addrList("203.0.113.9", "203.0.113.10"),
+		Ports:         []pharos.ServicePort{{Name: "http", Protocol: pharos.TCP, Port: 80, NodePort: 31265}, {Name: "dns", Protocol: pharos.UDP, Port: 53}},
+		ExternalLocal: true, InternalLocal: true, Affinity: 3 * time.Hour, SourceRanges: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		HealthCheckNodePort: 30000, DualStack: true, RequireDualStack: true, Selector: "a=1,b=2", Labels: map[string]string{"l": "v"},
+		Requested: addrList("192.0.2.1", "2001:db8::1"), RequestedPool: "new", SharingKey: "key", DeprecatedAnnotations: true,
+		Ingress: addrList("192.0.2.1"), AllocatedFrom: "p",
+	}
+	got := service(in)
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRequestsThatContradictThemselves(t *testing.T) {
+	for _, c := range []struct{ annotation, field, want string }{
+		{"192.0.2.1", "192.0.2.1", "are both given"},
+		{"192.0.2.1,192.0.2.2", "", "192.0.2.1 and 192.0.2.2 are of one family"},
+		{"host", "", `"host" is not an IP address`},
+		{"", "fe80::1%eth0", `"fe80::1%eth0" is not an IP address`},
+		{"192.0.2.1,", "", `"" is not an IP address`},
+	} {
+		s := service(&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"metallb.io/loadBalancerIPs": c.annotation}},
+			Spec:       corev1.ServiceSpec{LoadBalancerIP: c.field},
+		})
+		if s.Refused.Code != why.LoadBalancerFailed || !strings.Contains(s.Refused.Detail, c.want) || s.Requested != nil {
+			t.Errorf("%+v: refused as %q, requested %v", c, s.Refused.Detail, s.Requested)
+		}
+	}
+}
+
+func TestConditionsOfEndpoints(t *testing.T) {
+	yes, no := ptr(true), ptr(false)
+	for _, c := range []struct {
+		in   discoveryv1.EndpointConditions
+		want string
+	}{
+		{discoveryv1.EndpointConditions{}, "true true false"},
+		{discoveryv1.EndpointConditions{Ready: no}, "false false false"},
+		{discoveryv1.EndpointConditions{Ready: no, Serving: yes, Terminating: yes}, "false true true"},
+		{discoveryv1.EndpointConditions{Ready: yes, Serving: no, Terminating: yes}, "true false true"}, // publishNotReadyAddresses
+	} {
+		b := endpointSlice(&discoveryv1.EndpointSlice{
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, Conditions: c.in}},
+		}).backends[0]
+		if got := fmt.Sprint(b.Ready, b.Serving, b.Terminating); got != c.want {
+			t.Errorf("%+v: ready, serving, terminating are %s, want %s", c.in, got, c.want)
+		}
+	}
+	if s := endpointSlice(&discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeFQDN, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}}); len(s.backends) != 0 {
+		t.Errorf("host names became %v", s.backends)
+	}
+}
+
+// An endpoint that is in several slices counts once: its best copy, and only
+// the ports that this one lacks from another.
+func TestSlicesAreMerged(t *testing.T) {
+	http, https, admin := pharos.BackendPort{Name: "http", Protocol: pharos.TCP, Port: 8080}, pharos.BackendPort{Name: "https", Protocol: pharos.TCP, Port: 8443}, pharos.BackendPort{Name: "http", Protocol: pharos.TCP, Port: 9090}
+	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	got := merge(map[string]*slice{
+		"1": {[]pharos.Backend{{Addr: b, Ready: true, Serving: true, Ports: []pharos.BackendPort{http}}, {Addr: a, Serving: true, Terminating: true, Ports: []pharos.BackendPort{http, https}}}},
+		"2": {[]pharos.Backend{{Addr: a, Ready: true, Serving: true, Ports: []pharos.BackendPort{http}}}},
+		"3": {[]pharos.Backend{{Addr: b, Ports: []pharos.BackendPort{admin}}, {Addr: a, Ports: []pharos.BackendPort{http}}}},
+	})
+	want := []pharos.Backend{
+		{Addr: a, Ready: true, Serving: true, Ports: []pharos.BackendPort{http}},
+		{Addr: a, Serving: true, Terminating: true, Ports: []pharos.BackendPort{https}},
+		{Addr: b, Ready: true, Serving: true, Ports: []pharos.BackendPort{http}},
+		{Addr: b, Ports: []pharos.BackendPort{admin}},
+	}
+	if d := cmp.Diff(want, got.Backends, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+		t.Error(d)
+	}
+}
+
+// feed returns a Source without an API server, and what its Reflectors would
+// write to.
+func feed(t *testing.T, kinds Kind) (*Source, map[Kind]*reflected) {
+	t.Helper()
+	client, err := NewClient(&rest.Config{Host: "https://127.0.0.1:1"}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSource(Options{Client: client, Kinds: kinds, ConfigMap: pharos.Name{Namespace: "ns", Name: "config"}, Parse: func(text []byte) (*pharos.Config, error) {
+		if string(text) == "bad" {
+			return nil, errors.New("line 1: bad")
+		}
+		return &pharos.Config{Pools: []pharos.Pool{{Name: string(text)}}}, nil
+	}})
+	stores := map[Kind]*reflected{}
+	for _, k := range s.kinds {
+		stores[k.kind] = &reflected{s, k}
+	}
+	return s, stores
+}
+
+func changed(s *Source) bool {
+	select {
+	case <-s.Changed():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestSnapshotIsSyncedWhenEveryKindIs(t *testing.T) {
+	s, stores := feed(t, Services|Nodes|Config)
+	if snap := s.Snapshot(); snap == nil || snap.Synced {
+		t.Fatalf("at first: %+v", snap)
+	}
+	for i, k := range []Kind{Services, Nodes, Config} {
+		stores[k].Replace(nil, "1")
+		if got := s.Snapshot().Synced; got != (i == 2) {
+			t.Errorf("after %s: synced %t", k, got)
+		}
+	}
+	if p := s.Snapshot().Problem; p.Code != why.ConfigMissing {
+		t.Errorf("without a ConfigMap: %v", p)
+	}
+}
+
+// What changes no noun wakes nobody; what does, leaves older Snapshots as they
+// were.
+func TestOnlyChangesOfNounsWake(t *testing.T) {
+	s, stores := feed(t, Services|Nodes|Endpoints)
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", ResourceVersion: "1"}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	es := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a-x", Labels: map[string]string{discoveryv1.LabelServiceName: "a"}}, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}}
+	objects := map[Kind]func() any{
+		Services: func() any { return svc.DeepCopy() }, Nodes: func() any { return node.DeepCopy() }, Endpoints: func() any { return es.DeepCopy() },
+	}
+	for _, k := range []Kind{Services, Nodes, Endpoints} {
+		stores[k].Replace([]any{objects[k]()}, "1")
+	}
+	changed(s)
+	before := s.Snapshot()
+	noun, _ := before.Services.Get(pharos.Name{Namespace: "ns", Name: "a"})
+
+	svc.ResourceVersion = "2"
+	svc.Annotations = map[string]string{"somebody": "else's"}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.Now()}}
+	es.Annotations = map[string]string{"trigger": "time"}
+	for _, k := range []Kind{Services, Nodes, Endpoints} {
+		stores[k].Update(objects[k]())
+		stores[k].Replace([]any{objects[k]()}, "2") // a watch that began anew
+		if changed(s) || s.Snapshot() != before {
+			t.Errorf("%s: an update without effect wakes", k)
+		}
+	}
+	if version, newest := s.version(noun); version != "2" || !newest {
+		t.Errorf("the noun stands for version %q, newest %t", version, newest)
+	}
+
+	svc.Spec.Type = corev1.ServiceTypeLoadBalancer
+	stores[Services].Update(objects[Services]())
+	after := s.Snapshot()
+	if !changed(s) || after.Revision != before.Revision+1 {
+		t.Error("a change does not wake")
+	}
+	if _, newest := s.version(noun); newest {
+		t.Error("an outdated noun passes for the newest")
+	}
+	if was, _ := before.Services.Get(noun.Name); was != noun {
+		t.Error("an older Snapshot changed")
+	}
+	if names := slices.Collect(after.Services.Diff(before.Services)); len(names) != 1 || after.Endpoints != before.Endpoints {
+		t.Errorf("the Snapshots differ in %v", names)
+	}
+	stores[Services].Replace(nil, "3")
+	stores[Endpoints].Delete(objects[Endpoints]())
+	if snap := s.Snapshot(); snap.Services.Len() != 0 || snap.Endpoints.Len() != 0 {
+		t.Errorf("%d Services and %d Endpoints are left", snap.Services.Len(), snap.Endpoints.Len())
+	}
+}
+
+func TestSliceThatChangesItsService(t *testing.T) {
+	s, stores := feed(t, Endpoints)
+	es := func(owner string) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x", Labels: map[string]string{discoveryv1.LabelServiceName: owner}},
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}}
+	}
+	for _, owner := range []string{"a", "b", "", "a"} {
+		stores[Endpoints].Update(es(owner))
+		var names []string
+		for n := range s.Snapshot().Endpoints.All() {
+			names = append(names, n.Name)
+		}
+		if want := strings.Fields(owner); !slices.Equal(names, want) {
+			t.Errorf("labelled %q: Services %v have endpoints", owner, names)
+		}
+	}
+}
+
+func TestLastGoodConfigurationStays(t *testing.T) {
+	s, stores := feed(t, Config)
+	m := func(data map[string]string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "config", UID: "u"}, Data: data}
+	}
+	for _, c := range []struct {
+		put  any
+		want string
+	}{
+		{m(map[string]string{"config": "good"}), "good <ok>"},
+		{m(map[string]string{"config": "bad"}), "good configInvalid line 1: bad"},
+		{m(map[string]string{"other": "x", "another": ""}), `good configInvalid ConfigMap ns/config has no key "config" (it has another, other)`},
+		{nil, "good configMissing there is no ConfigMap ns/config"},
+		{m(map[string]string{"config": "better"}), "better <ok>"},
+	} {
+		if c.put == nil {
+			stores[Config].Delete(m(nil))
+		} else {
+			stores[Config].Update(c.put)
+		}
+		snap := s.Snapshot()
+		got := snap.Config.Pools[0].Name + " "
+		if snap.Problem.Code == why.OK {
+			got += "<ok>"
+		} else {
+			got += snap.Problem.Code.String() + " " + snap.Problem.Detail
+		}
+		if got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+}
+
+func TestStatusPatch(t *testing.T) {
+	for _, c := range []struct {
+		ingress []netip.Addr
+		pool    string
+		want    string
+	}{
+		{addrList("192.0.2.1", "2001:db8::1"), "p", `{"metadata":{"resourceVersion":"7","annotations":{"metallb.io/ip-allocated-from-pool":"p"}},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"},{"ip":"2001:db8::1"}]}}}`},
+		{nil, "", `{"metadata":{"resourceVersion":"7","annotations":{"metallb.io/ip-allocated-from-pool":null}},"status":{"loadBalancer":{"ingress":null}}}`},
+	} {
+		got, err := statusPatch("7", c.ingress, c.pool)
+		if err != nil || string(got) != c.want {
+			t.Errorf("got %s, %v\nwant %s", got, err, c.want)
+		}
+	}
+}
+
+// Events are counted, not repeated; the queue stays bounded, and what is lost
+// from it is logged.
+func TestRecorderQueue(t *testing.T) {
+	s, _ := feed(t, Services)
+	var log strings.Builder
+	r := NewRecorder(RecorderOptions{Client: s.opts.Client, Source: s, Component: "test", Log: logTo(&log)})
+	warning := why.New(why.AllocationFailed, "no address")
+	for range 5 {
+		r.Service(pharos.Name{Namespace: "ns", Name: "a"}, warning)
+	}
+	if st := r.Status(); st.Queued != 1 || r.queue[0].count != 5 {
+		t.Errorf("five equal events: %+v", st)
+	}
+	for i := range maxNormal + 10 {
+		r.Service(pharos.Name{Namespace: "ns", Name: fmt.Sprint(i)}, why.Reason{Code: why.IPAllocated})
+	}
+	if st := r.Status(); st.Queued != maxNormal+1 || st.Dropped != 10 || r.queue[0].reason != warning {
+		t.Errorf("too many events: %+v", st)
+	}
+	if n := strings.Count(log.String(), "event not recorded"); n != 1 {
+		t.Errorf("the loss of ten informative events is logged %d times", n)
+	}
+	log.Reset()
+	for i := range maxQueued {
+		r.Service(pharos.Name{Namespace: "ns", Name: fmt.Sprint(i)}, warning)
+	}
+	st := r.Status()
+	if st.Queued != maxQueued {
+		t.Errorf("too many warnings: %+v", st)
+	}
+	if n := strings.Count(log.String(), "event not recorded"); uint64(n) != st.Dropped-10 {
+		t.Errorf("the loss of %d warnings is logged %d times", st.Dropped-10, n)
+	}
+}
+
+func TestMessagesAreShortened(t *testing.T) {
+	if got := shorten("short"); got != "short" {
+		t.Errorf("got %q", got)
+	}
+	got := shorten(strings.Repeat("ü", maxMessage))
+	if len(got) > maxMessage || !strings.HasSuffix(got, "ü …") {
+		t.Errorf("got %d bytes that end in %q", len(got), got[len(got)-8:])
+	}
+	if n := eventName(strings.Repeat("x", 300), time.Now()); len(n) > 253 {
+		t.Errorf("a name of %d bytes", len(n))
+	}
+}
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
