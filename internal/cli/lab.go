@@ -80,6 +80,9 @@ func (o *labOptions) get() (lab.Options, error) {
 	return lab.Options{Until: until, Input: input}, nil
 }
 
+// errInterrupted ends a command that its user interrupted.
+var errInterrupted = errors.New("interrupted; nothing is left behind")
+
 func newLabUp(which *labFlags) *cobra.Command {
 	options := &labOptions{}
 	cmd := &cobra.Command{
@@ -99,7 +102,10 @@ func newLabUp(which *labFlags) *cobra.Command {
 				fmt.Printf("The lab in %s runs already; `pharos lab down` ends it.\n", s.Dir)
 				return nil
 			}
-			if err != nil {
+			switch {
+			case cmd.Context().Err() != nil:
+				return errInterrupted
+			case err != nil:
 				return err
 			}
 			fmt.Print(welcome(o.Until, which))

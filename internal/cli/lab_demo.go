@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -73,15 +72,17 @@ func runDemo(ctx context.Context, keep string, o lab.Options) error {
 	}
 	l, err := lab.Start(ctx, o)
 	progress.Stop()
-	if err != nil {
-		return err
+	if err == nil {
+		defer l.Close()
+		err = demo.New(l, os.Stdout).Run(ctx)
 	}
-	defer l.Close()
-	err = demo.New(l, os.Stdout).Run(ctx)
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case err != nil && l != nil:
 		printLogs(l.LogTails())
 	}
-	return errors.Join(err, ctx.Err())
+	return err
 }
 
 // printLogs shows what the product's programs had to say of a failure.
