@@ -28,7 +28,7 @@ bin/pharos: $(SOURCES)
 
 bin/pharos-controlplane: $(wildcard controlplane/*.go) controlplane/go.mod controlplane/go.sum
 	@.ci/progress "building the Kubernetes control plane (the first time some ten minutes on two cores)" \
-		env CGO_ENABLED=0 $(GO) -C controlplane build -trimpath -ldflags '$(CPLDFLAGS)' -o $(CURDIR)/$@ .
+		env CGO_ENABLED=0 $(GO) -C controlplane build -ldflags '$(CPLDFLAGS)' -o $(CURDIR)/$@ .
 
 .PHONY: deps
 deps: ## install what the tests need from the distribution's packages
