@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,11 +75,7 @@ func NewClient(cfg *rest.Config, component string) (*Client, error) {
 	cfg.ContentType = runtime.ContentTypeProtobuf
 	cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	if cfg.Dial == nil {
-		// Without these a power-cut API server looks idle for a long time.
-		cfg.Dial = (&net.Dialer{
-			Timeout:         5 * time.Second,
-			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
-		}).DialContext
+		cfg.Dial = dial
 	}
 
 	scheme := runtime.NewScheme()
