@@ -164,10 +164,14 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 	}
 	state := p.planner.Plan(snapshot)
 	p.mu.Lock()
+	newFamily := hasIPv6(p.state.Node.PodCIDRs) != hasIPv6(state.Node.PodCIDRs)
 	p.state = state
 	p.status.Synced = true
 	p.status.Revision = snapshot.Revision
 	p.mu.Unlock()
+	if newFamily {
+		p.sysctls()
+	}
 	if err := p.edge.Driver.Apply(ctx, state); err != nil {
 		return err
 	}

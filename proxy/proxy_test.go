@@ -333,6 +333,37 @@ func TestSysctls(t *testing.T) {
 	}
 }
 
+// IPv6 forwarding is asked for where pods have IPv6, and left to the operator.
+func TestIPv6Forwarding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, k := newSource(), rightKernel()
+		k.values["net.ipv6.conf.all.forwarding"] = "0"
+		p := start(t, proxy.Options{}, proxy.Edge{Source: s, Driver: newDriver(), Kernel: k})
+		wrong := func() (keys []string) {
+			synctest.Wait()
+			for _, s := range p.Status().Sysctls {
+				if s.Reason.Code == why.SysctlWrong {
+					keys = append(keys, s.Key)
+				}
+			}
+			return keys
+		}
+		s.set(web)
+		if got := wrong(); len(got) != 0 {
+			t.Errorf("without IPv6 pods %v are wrong", got)
+		}
+		s.set(func(s *pharos.Snapshot) {
+			s.Nodes = s.Nodes.With("n1", &pharos.Node{Name: "n1", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("fd00::/64")}})
+		})
+		if got := wrong(); !slices.Equal(got, []string{"net.ipv6.conf.all.forwarding"}) {
+			t.Errorf("with IPv6 pods %v are wrong", got)
+		}
+		if v, _ := k.Sysctl("net.ipv6.conf.all.forwarding"); v != "0" {
+			t.Error("it was set")
+		}
+	})
+}
+
 // listener gives every health check a port of loopback that is free, and knows
 // which is whose.
 type listener struct {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"slices"
 
 	"github.com/pharoslb/pharos/why"
@@ -18,6 +19,9 @@ type setting struct {
 	// the operator's to decide.
 	report bool
 
+	// ipv6 settings matter where the node has pods with IPv6 addresses.
+	ipv6 bool
+
 	reason string // what goes wrong otherwise
 }
 
@@ -30,11 +34,13 @@ var settings = []setting{
 		reason: "the node may announce a service address as its own when it asks by ARP"},
 	{key: "net.ipv4.ip_forward", want: "1",
 		reason: "packets to services don't reach pods"},
-	{key: "net.ipv6.conf.all.forwarding", want: "1",
-		reason: "packets to services don't reach pods over IPv6"},
+	// A forwarding node ignores router advertisements unless it is told not to,
+	// and may lose its own default route.
+	{key: "net.ipv6.conf.all.forwarding", want: "1", report: true, ipv6: true,
+		reason: "packets to services don't reach pods over IPv6 (where the node learns its routes from router advertisements, set accept_ra to 2 first)"},
 	{key: "net.bridge.bridge-nf-call-iptables", want: "1",
 		reason: "answers of a pod on the same bridge bypass the translation"},
-	{key: "net.bridge.bridge-nf-call-ip6tables", want: "1",
+	{key: "net.bridge.bridge-nf-call-ip6tables", want: "1", ipv6: true,
 		reason: "answers of a pod on the same bridge bypass the translation over IPv6"},
 	{key: "net.ipv4.conf.all.rp_filter", want: "2", also: []string{"0"}, report: true,
 		reason: "clients are lost whose packets come in by another interface than answers go out (RFC 3704, strict)"},
@@ -45,9 +51,13 @@ var settings = []setting{
 func (p *Proxy) sysctls() {
 	p.mu.Lock()
 	before := slices.Clone(p.status.Sysctls)
+	ipv6 := hasIPv6(p.state.Node.PodCIDRs)
 	p.mu.Unlock()
 	var found []Sysctl
 	for _, s := range settings {
+		if s.ipv6 && !ipv6 {
+			continue
+		}
 		if now, ok := p.check(s); ok {
 			i := slices.IndexFunc(before, func(b Sysctl) bool { return b.Key == s.key })
 			if i >= 0 && now.Reason == (why.Reason{}) && !now.Set {
@@ -61,6 +71,10 @@ func (p *Proxy) sysctls() {
 	p.mu.Lock()
 	p.status.Sysctls = found
 	p.mu.Unlock()
+}
+
+func hasIPv6(networks []netip.Prefix) bool {
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Addr().Is6() })
 }
 
 // check looks at one setting. It returns false where the kernel has none such.
