@@ -41,7 +41,8 @@ type api struct {
 	params       runtime.ParameterCodec
 
 	mu    sync.Mutex
-	conns map[*conn]bool // open ones
+	conns map[*conn]bool               // open ones
+	read  map[string]map[string][]byte // ConfigMaps and Secrets as last read, by path
 }
 
 // conn is a connection that can be found again to be closed.
@@ -81,7 +82,7 @@ func newAPI(cfg *rest.Config, ns *netns.NS) (*api, error) {
 	cfg.ContentType = runtime.ContentTypeProtobuf
 	cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	a := &api{params: runtime.NewParameterCodec(scheme), conns: map[*conn]bool{}}
+	a := &api{params: runtime.NewParameterCodec(scheme), conns: map[*conn]bool{}, read: map[string]map[string][]byte{}}
 	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c := &conn{api: a}
 		err := ns.Do(func() error {
@@ -233,27 +234,38 @@ type reader struct {
 func (r reader) secret(namespace, name string) (map[string][]byte, error) {
 	secret := new(corev1.Secret)
 	err := r.core.Get().Namespace(namespace).Resource("secrets").Name(name).Do(r.ctx).Into(secret)
-	if apierrors.IsNotFound(err) {
-		return nil, missing{fmt.Sprintf("secret %q", name)}
-	}
-	return secret.Data, err
+	return r.remember("secret", namespace, name, secret.Data, err)
 }
 
 func (r reader) configMap(namespace, name string) (map[string][]byte, error) {
 	cm := new(corev1.ConfigMap)
 	err := r.core.Get().Namespace(namespace).Resource("configmaps").Name(name).Do(r.ctx).Into(cm)
-	if apierrors.IsNotFound(err) {
-		return nil, missing{fmt.Sprintf("configmap %q", name)}
-	}
-	if err != nil {
-		return nil, err
-	}
 	data := map[string][]byte{}
 	for key, value := range cm.BinaryData {
 		data[key] = value
 	}
 	for key, value := range cm.Data {
 		data[key] = []byte(value)
+	}
+	return r.remember("configmap", namespace, name, data, err)
+}
+
+// remember returns what was read, or while the API server does not answer what
+// was read before: a container starts again without it, as on any node.
+func (r reader) remember(kind, namespace, name string, data map[string][]byte, err error) (map[string][]byte, error) {
+	path := kind + "/" + namespace + "/" + name
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err == nil:
+		r.read[path] = data
+	case apierrors.IsNotFound(err):
+		delete(r.read, path)
+		return nil, missing{fmt.Sprintf("%s %q", kind, name)}
+	case apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && r.read[path] != nil:
+		return r.read[path], nil
+	default:
+		return nil, err
 	}
 	return data, nil
 }

@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"bytes"
 	"io"
 	"maps"
 	"net/netip"
@@ -8,11 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 func TestBackoffDoublesAndForgives(t *testing.T) {
@@ -277,5 +281,38 @@ func TestPrivilegesFollowTheSecurityContext(t *testing.T) {
 	}
 	if _, err := privileges(pod, &corev1.SecurityContext{RunAsUser: new(int64(0))}, false); err == nil {
 		t.Error("root was accepted though runAsNonRoot says no")
+	}
+}
+
+// A container starts again while the API server is away, with what was read
+// before; what the API server denies is not there any more.
+func TestWhatWasReadIsRememberedWhileTheAPIServerIsAway(t *testing.T) {
+	r := reader{api: &api{read: map[string]map[string][]byte{}}}
+	old := map[string][]byte{"k": []byte("v")}
+	away := syscall.ECONNREFUSED
+	settings := schema.GroupResource{Resource: "configmaps"}
+	for _, step := range []struct {
+		name     string
+		data     map[string][]byte
+		err      error
+		want     map[string][]byte
+		wantErr  bool
+		wantMiss bool
+	}{
+		{"never read", nil, away, nil, true, false},
+		{"read", old, nil, old, false, false},
+		{"away", nil, away, old, false, false},
+		{"forbidden", nil, apierrors.NewForbidden(settings, "settings", nil), nil, true, false},
+		{"away again", nil, away, old, false, false},
+		{"deleted", nil, apierrors.NewNotFound(settings, "settings"), nil, true, true},
+		{"away after that", nil, away, nil, true, false},
+	} {
+		got, err := r.remember("configmap", "default", "settings", step.data, step.err)
+		if !maps.EqualFunc(got, step.want, bytes.Equal) || (err != nil) != step.wantErr || isMissing(err) != step.wantMiss {
+			t.Errorf("%s: %q, %v", step.name, got, err)
+		}
+	}
+	if _, err := r.remember("secret", "default", "settings", nil, away); err == nil {
+		t.Error("a Secret of the same name was found")
 	}
 }
