@@ -68,7 +68,7 @@ func TestFaults(t *testing.T) {
 func brokenConfiguration(w world) {
 	w.configure(strings.Replace(good, "peer-asn: 65210", "peer-asn: sixty", 1))
 	w.stale(true)
-	w.says("kubectl get events -n metallb-system --field-selector type=Warning,involvedObject.kind=ConfigMap", "configInvalid", "line 3", "peer-asn")
+	w.says("kubectl get events -n metallb-system --field-selector type=Warning,involvedObject.kind=ConfigMap", "configInvalid", "line 3", "peer-asn", `"sixty" is not a whole number`)
 	// The last good one stays in force, for new Services too.
 	w.apply(second)
 	w.says("kubectl get svc second", "172.19.100.2")

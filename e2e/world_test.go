@@ -179,22 +179,25 @@ func (w world) served(addr string, requests int) {
 	}
 }
 
-// stale waits until every speaker says whether its configuration is stale.
+// stale waits until controller and speakers say whether their configuration is
+// stale.
 func (w world) stale(yes bool) {
 	w.t.Helper()
-	want := "metallb_k8s_client_config_stale_bool 0\n"
+	line := "metallb_k8s_client_config_stale_bool 0"
 	if yes {
-		want = "metallb_k8s_client_config_stale_bool 1\n"
+		line = "metallb_k8s_client_config_stale_bool 1"
 	}
 	for _, n := range w.Topology().Nodes {
-		w.eventually(n.Name+" says "+want, func() error {
-			out, err := w.Output(w.t.Context(), n.Name, "curl", "-sS", n.Addr.String()+":7472/metrics")
-			if err == nil && !strings.Contains(out, want) {
-				err = errors.New("it says otherwise")
-			}
-			return err
-		})
+		w.measures(n.Name, n.Addr.String(), line)
 	}
+	w.measures(lab.Control, w.field("pod -n metallb-system -l component=controller", ".items[0].status.podIP"), line)
+}
+
+// measures waits until the metrics of a part of the product hold every one of
+// some lines.
+func (w world) measures(from, addr string, lines ...string) {
+	w.t.Helper()
+	w.shows(from, lines, "curl", "-sS", "--max-time", "3", addr+":7472/metrics")
 }
 
 // ingress returns a Service's address, empty if it has none.
