@@ -174,8 +174,8 @@ func (t *Table) announce(src *source, prefix netip.Prefix, attrs *Attrs, hop net
 	if p != nil && p.Fault != Deleted && p.Attrs == attrs && p.NextHop == hop {
 		return true // said again: its age stays (RFC 4271 §9.1.4 replaces like by like)
 	}
-	// A deleted path that comes back is counted as new; deleted ones themselves
-	// are within the limit, which they were once part of.
+	// A deleted path that comes back is counted as new; deleted ones are those of
+	// one session at most (Down), so that they are within the limit on their own.
 	if src.live >= src.Limit && (p == nil || p.Fault == Deleted) {
 		return false
 	}
@@ -246,21 +246,21 @@ func (t *Table) drop(p *path) {
 }
 
 // Down marks all paths of a neighbor deleted: its session is over. They are shown,
-// and not used, until Purge.
+// and not used, until Purge. Those that an earlier session left and this one did
+// not bring back are removed: a neighbor that comes and goes with other prefixes
+// each time would pile them up.
 func (t *Table) Down(name string) {
 	src := t.sources[name]
 	if src == nil {
 		return
 	}
+	t.Purge(name)
 	for p := src.head; p != nil; p = p.next {
-		if p.Fault != Deleted {
-			p.Fault = Deleted
-			t.touch(p.entry)
-		}
+		p.Fault = Deleted
+		t.touch(p.entry)
 	}
 	t.live -= src.live
-	src.deleted += src.live
-	src.live = 0
+	src.deleted, src.live = src.live, 0
 }
 
 // Purge removes the neighbor's deleted paths: it has sent its whole table

@@ -148,6 +148,25 @@ func TestPurgeRemovesWhatDidNotComeBack(t *testing.T) {
 	wantRoutes(t, tab.Decide(nil))
 }
 
+// A neighbor that sends other prefixes in each session and never End-of-RIB must
+// not fill the table with what it left behind.
+func TestFlappingNeighborLeavesOneSessionsPaths(t *testing.T) {
+	tab := newTable()
+	name := node(112).String()
+	for i := range 200 {
+		tab.feed(at(i))(announce(112, vip(i), vip(i+1)))
+		tab.Decide(nil)
+		tab.Down(name)
+		tab.Decide(nil)
+	}
+	if s, _ := tab.Source(name); s.Deleted != 2 || s.Paths != 0 || len(tab.entries) != 2 || tab.Summary().Paths != 2 {
+		t.Errorf("after 200 sessions: %+v, %d entries, %+v", s, len(tab.entries), tab.Summary())
+	}
+	if _, ok := tab.Lookup(vip(200)); !ok {
+		t.Error("the last session's path is not shown")
+	}
+}
+
 func TestNextHopsMustBeConnected(t *testing.T) {
 	tab := newTable()
 	name, u := announce(112, vip(1))
