@@ -29,8 +29,8 @@ type adjOut struct {
 
 	// The rest is about the session and empty while there is none.
 	out        *outbound
+	owner      *conn // the connection that it is on
 	enc        wire.Encoder
-	wake       func()
 	dirty      fifo
 	initial    int // of dirty, those that End-of-RIB waits for
 	refresh    []wire.Family
@@ -69,7 +69,7 @@ func (t *adjOut) set(changes []Change) {
 		}
 	}
 	if t.out != nil && t.dirty.len() > 0 {
-		t.wake()
+		t.owner.poke()
 	}
 }
 
@@ -105,12 +105,12 @@ func (t *adjOut) mark(e *entry) {
 	}
 }
 
-// attach begins a session: the peer has nothing, and wake tells its writer that
-// pack has something to give.
-func (t *adjOut) attach(out outbound, wake func()) {
+// attach begins a session on a connection: the peer has nothing, and the
+// connection is poked whenever pack has something to give.
+func (t *adjOut) attach(out outbound, owner *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.out, t.wake, t.enc = &out, wake, wire.Encoder{Session: out.session}
+	t.out, t.owner, t.enc = &out, owner, wire.Encoder{Session: out.session}
 	t.dirty.grow(len(t.entries))
 	for _, e := range t.entries {
 		t.mark(e)
@@ -119,14 +119,14 @@ func (t *adjOut) attach(out outbound, wake func()) {
 	for _, f := range out.session.Families {
 		t.families = append(t.families, FamilyStatus{Family: f})
 	}
-	t.wake()
+	t.owner.poke()
 }
 
 // detach ends a session.
 func (t *adjOut) detach() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.out, t.wake, t.enc = nil, nil, wire.Encoder{}
+	t.out, t.owner, t.enc = nil, nil, wire.Encoder{}
 	t.dirty, t.initial, t.refresh, t.families, t.withheld, t.markersDue = fifo{}, 0, nil, nil, 0, false
 	for p, e := range t.entries {
 		e.sent, e.dirty, e.again, e.withheld = nil, false, false, false
@@ -145,15 +145,16 @@ func (t *adjOut) resend(f wire.Family) {
 		return
 	}
 	t.refresh = append(t.refresh, f)
-	t.wake()
+	t.owner.poke()
 }
 
 // pack appends UPDATEs for some of what differs, and says how many they are; none
-// when there is nothing left. What it returns counts as sent.
-func (t *adjOut) pack(dst []byte, now time.Time) (out []byte, updates int) {
+// when there is nothing left. What it returns counts as sent. The writer of a
+// connection that is no longer the session's gets nothing: it may ask late.
+func (t *adjOut) pack(dst []byte, asking *conn, now time.Time) (out []byte, updates int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.out == nil {
+	if t.out == nil || t.owner != asking {
 		return dst, 0
 	}
 	if len(t.refresh) > 0 {

@@ -192,7 +192,7 @@ func (c *conn) take(buf []byte) []byte {
 	c.mu.Unlock()
 	if routes && len(buf) == 0 {
 		var n int
-		buf, n = c.routes.pack(buf, time.Now())
+		buf, n = c.routes.pack(buf, c, time.Now())
 		c.tally.sent.add(wire.TypeUpdate, uint64(n))
 	}
 	return buf

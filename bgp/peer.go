@@ -249,7 +249,7 @@ func (p *peer) up(f Up) {
 	p.ends = make(map[wire.Family]time.Time)
 	p.lastFail = ""
 	c.attach(p.m.Info().HoldTime)
-	p.routes.attach(newOutbound(&p.cfg, f.Session, c.local.Addr()), c.poke)
+	p.routes.attach(newOutbound(&p.cfg, f.Session, c.local.Addr()), c)
 	p.publish()
 	p.log.Info("bgp session established", "local", c.local, "port", c.remote.Port())
 	p.opt.Handler.Established(p.name, p.Status())

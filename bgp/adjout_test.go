@@ -1,0 +1,30 @@
+package bgp
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp/wire"
+)
+
+// A writer that was about to ask for routes when its connection was given up, and
+// asks when the next session is up already, must not take that session's routes.
+func TestLateWriterTakesNothing(t *testing.T) {
+	table := newAdjOut()
+	table.set([]Change{{Prefix: netip.MustParsePrefix("172.19.100.1/32"), Attrs: &Attrs{}}})
+	out := outbound{
+		session: wire.Session{AS4: true, Families: []wire.Family{wire.IPv4Unicast}},
+		localAS: 65211, nextHop4: netip.MustParseAddr("10.10.2.112"),
+	}
+	old, fresh := &conn{wake: make(chan struct{}, 1)}, &conn{wake: make(chan struct{}, 1)}
+	table.attach(out, old)
+	table.detach()
+	table.attach(out, fresh)
+	if buf, n := table.pack(nil, old, time.Now()); len(buf) != 0 || n != 0 {
+		t.Errorf("the old connection got %d messages", n)
+	}
+	if _, n := table.pack(nil, fresh, time.Now()); n != 2 {
+		t.Errorf("the new connection got %d messages, want the route and End-of-RIB", n)
+	}
+}
