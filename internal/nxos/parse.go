@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pharoslb/pharos/internal/meant"
 )
 
 const (
@@ -201,8 +203,8 @@ func (p *parser) explain(text string, err *SyntaxError, m mode) (reason, hint st
 	case err.Column == 0 && first == "no" && len(words) > 1:
 		return "there is nothing to undo in a configuration file but no shutdown and no switchport", "leave the line out"
 	default:
-		if meant := closest(strings.ToLower(err.Word), p.candidates(err)); meant != "" {
-			return fmt.Sprintf("%q is not understood", err.Word), fmt.Sprintf("did you mean %s?", meant)
+		if word := meant.Word(err.Word, p.candidates(err)); word != "" {
+			return fmt.Sprintf("%q is not understood", err.Word), fmt.Sprintf("did you mean %s?", word)
 		}
 		reason = fmt.Sprintf("%q is not understood %s", err.Word, where[m])
 	}
@@ -223,41 +225,6 @@ func (p *parser) candidates(err *SyntaxError) []string {
 		words = append(words, grammar[m].expected("")...)
 	}
 	return words
-}
-
-// closest returns the word that a mistyped one is at most two letters from.
-func closest(word string, words []string) string {
-	found, least := "", 3
-	for _, w := range words {
-		if d := distance(word, w); d < least && d < len(w)/2 {
-			found, least = w, d
-		}
-	}
-	return found
-}
-
-// distance is the number of letters to insert, remove or change.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, before+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // check looks for what is wrong between lines.

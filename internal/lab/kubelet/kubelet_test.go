@@ -347,8 +347,8 @@ func surroundings(t *testing.T, w *world) {
 			{Name: "hidden", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "hidden", DefaultMode: new(int32(0o400))}}},
 		},
 		Containers: []corev1.Container{{
-			Command:         shell("id -u; cat /hidden/word; echo; echo x > /work/x && echo wrote; echo x > /tmp/x || echo refused; test -r /var/run/secrets/kubernetes.io/serviceaccount/token && echo token"),
-			VolumeMounts:    []corev1.VolumeMount{{Name: "work", MountPath: "/work"}, {Name: "hidden", MountPath: "/hidden"}},
+			Command:         shell("id -u; cat /hidden/word; echo; echo x > /scratch/x && echo wrote; echo x > /tmp/x || echo refused; test -r /var/run/secrets/kubernetes.io/serviceaccount/token && echo token"),
+			VolumeMounts:    []corev1.VolumeMount{{Name: "work", MountPath: "/scratch"}, {Name: "hidden", MountPath: "/hidden"}},
 			SecurityContext: &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 		}},
 	})
