@@ -15,6 +15,7 @@ const (
 	CauseShutdown               // the Server is being stopped
 	CauseDeconfigured           // the neighbor was removed
 	CauseConfigChange           // the neighbor's configuration changed
+	CauseReset                  // an operator asked for it (Server.Reset)
 	CauseCollision              // the other of two connections was kept (RFC 4271 §6.8)
 	CauseReplaced               // the peer came back on a new connection and the old one was dead
 	CauseHoldTimer              // nothing was heard for the hold time (RFC 4271 §6.5)
@@ -31,6 +32,7 @@ var causeTexts = [...]string{
 	CauseShutdown:         "administrative shutdown",
 	CauseDeconfigured:     "peer de-configured",
 	CauseConfigChange:     "configuration changed",
+	CauseReset:            "administrative reset",
 	CauseCollision:        "connection collision",
 	CauseReplaced:         "replaced by a new connection of the peer",
 	CauseHoldTimer:        "hold timer expired",

@@ -28,6 +28,7 @@ type peer struct {
 	routes   *adjOut
 	tally    tally
 	poked    chan struct{}
+	resets   chan struct{} // Reset was asked for
 	leave    chan struct{} // closed by quit
 	done     chan struct{} // closed when run is over
 	accepted chan net.Conn
@@ -67,6 +68,7 @@ func newPeer(c Config, opt Options) *peer {
 		log:      opt.Log.With("peer", c.Name, "remote", c.RemoteAddr),
 		routes:   newAdjOut(),
 		poked:    make(chan struct{}, 1),
+		resets:   make(chan struct{}, 1),
 		leave:    make(chan struct{}),
 		done:     make(chan struct{}),
 		accepted: make(chan net.Conn, 4),
@@ -91,6 +93,14 @@ func (p *peer) want(c Config) {
 	select {
 	case p.poked <- struct{}{}:
 	default:
+	}
+}
+
+// reset asks for the session to be closed and opened anew.
+func (p *peer) reset() {
+	select {
+	case p.resets <- struct{}{}:
+	default: // asked for already
 	}
 }
 
@@ -138,6 +148,9 @@ func (p *peer) run(ctx context.Context) {
 			return
 		case <-p.poked:
 			p.reconfigure()
+		case <-p.resets:
+			p.step(Stop{CauseReset, cease(wire.SubCeaseReset)})
+			p.step(Start{})
 		case c := <-p.accepted:
 			p.step(Accepted{p.adopt(c)})
 		case r := <-p.dialed:
@@ -267,7 +280,7 @@ func (p *peer) failed(d Down) {
 // level is how loud the log is about an end: what was asked for is no warning.
 func (c Cause) level() slog.Level {
 	switch c {
-	case CauseShutdown, CauseDeconfigured, CauseConfigChange:
+	case CauseShutdown, CauseDeconfigured, CauseConfigChange, CauseReset:
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

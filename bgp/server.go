@@ -203,6 +203,19 @@ func (s *Server) SetPeers(peers []Config) error {
 	return err
 }
 
+// Reset closes the sessions of the named peers with Cease, administrative reset
+// (RFC 4486 §4), and opens them anew at once; what Apply asked for and the
+// counters stay. Names that SetPeers does not know are ignored. It does not wait.
+func (s *Server) Reset(names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		if p := s.peers[name]; p != nil && s.ctx != nil {
+			p.reset()
+		}
+	}
+}
+
 // tellListeners makes the set of peers known to the listeners. The caller holds mu.
 func (s *Server) tellListeners() error {
 	if len(s.listeners) == 0 {

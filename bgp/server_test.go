@@ -426,6 +426,36 @@ func TestSetPeersTouchesOnlyWhatChanged(t *testing.T) {
 	})
 }
 
+func TestResetKeepsRoutesAndHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := bgptest.NewNet()
+		a := speak(t, n, hostA, true, conf(hostA, hostB), conf(hostA, hostC))
+		passive := func(c bgp.Config) bgp.Config { c.Passive = true; return c }
+		b := speak(t, n, hostB, true, passive(conf(hostB, hostA)))
+		c := speak(t, n, hostC, true, passive(conf(hostC, hostA)))
+		announce(a, hostB, &bgp.Attrs{}, "172.19.100.1/32")
+		b.heard.WaitRoutes(t, hostA.String(), "172.19.100.1/32")
+		c.heard.WaitUp(t, hostA.String(), 1)
+		begin := time.Now()
+		a.Reset(hostB.String(), "a stranger")
+		h := b.heard.WaitUp(t, hostA.String(), 2)
+		if d := h.Downs[0]; d.Notification == nil || d.Notification.Code != 6 || d.Notification.Subcode != 4 {
+			t.Errorf("b was told %v", d)
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("back after %v", took)
+		}
+		b.heard.WaitRoutes(t, hostA.String(), "172.19.100.1/32")
+		st := a.Status()[0]
+		if st.Establishments != 2 || st.Drops != 1 || st.LastResetByUs.Down.Cause != bgp.CauseReset || st.Sent.Opens < 2 {
+			t.Errorf("status %+v", st)
+		}
+		if ups := c.heard.Heard(hostA.String()).Ups; ups != 1 {
+			t.Errorf("c has had %d sessions", ups)
+		}
+	})
+}
+
 func TestPasswordStaysSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bgptest.NewNet()

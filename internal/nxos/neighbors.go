@@ -165,7 +165,7 @@ func resetReason(r bgp.Reset) string {
 		return "holdtimer expired error"
 	case bgp.CauseConnectionLost:
 		return "session closed"
-	case bgp.CauseShutdown, bgp.CauseDeconfigured, bgp.CauseConfigChange:
+	case bgp.CauseShutdown, bgp.CauseDeconfigured, bgp.CauseConfigChange, bgp.CauseReset:
 		return r.Down.Cause.String()
 	}
 	if n := r.Down.Notification; n != nil {
