@@ -76,12 +76,12 @@ func single(ctx context.Context, w *world) ([]row, error) {
 			return nil, err
 		}
 		api = append(api, time.Since(start))
-		got, err := w.seen.wait(ctx, name)
+		got, err := w.seen.Wait(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		address = append(address, got.at.Sub(start))
-		full, err := w.fib.waitFull(ctx, got.addr)
+		address = append(address, got.At.Sub(start))
+		full, err := w.fib.waitFull(ctx, got.Addr)
 		if err != nil {
 			return nil, err
 		}
@@ -116,12 +116,12 @@ func firstRequest(ctx context.Context, w *world) ([]row, error) {
 		if err := w.create(ctx, name); err != nil {
 			return nil, err
 		}
-		got, err := w.seen.wait(ctx, name)
+		got, err := w.seen.Wait(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		for {
-			resp, err := client.Get("http://" + got.addr.String() + "/")
+			resp, err := client.Get("http://" + got.Addr.String() + "/")
 			if err == nil {
 				body, _ := io.ReadAll(resp.Body)
 				resp.Body.Close()
@@ -130,7 +130,7 @@ func firstRequest(ctx context.Context, w *world) ([]row, error) {
 				}
 			}
 			if ctx.Err() != nil {
-				return nil, fmt.Errorf("no answer from %s: %w", got.addr, ctx.Err())
+				return nil, fmt.Errorf("no answer from %s: %w", got.Addr, ctx.Err())
 			}
 		}
 		took = append(took, time.Since(start))
@@ -147,12 +147,14 @@ func firstRequest(ctx context.Context, w *world) ([]row, error) {
 // rush creates n Services over all connections and waits until all is in place.
 func rush(ctx context.Context, w *world, prefix string, n int) (created, addressed, routed time.Duration, err error) {
 	start := time.Now()
-	err = w.each(ctx, n, func(client, i int) error { return w.createBy(ctx, client, fmt.Sprintf("%s-%d", prefix, i)) })
+	err = w.tenant.Each(ctx, n, func(connection, i int) error {
+		return w.tenant.Create(ctx, connection, fmt.Sprintf("%s-%d", prefix, i))
+	})
 	if err != nil {
 		return
 	}
 	created = time.Since(start)
-	if err = w.seen.waitCount(ctx, n); err != nil {
+	if err = w.seen.WaitCount(ctx, n); err != nil {
 		return
 	}
 	addressed = time.Since(start)
@@ -216,12 +218,12 @@ func replace(ctx context.Context, w *world) ([]row, error) {
 		if err := w.create(ctx, name); err != nil {
 			return nil, err
 		}
-		got, err := w.seen.wait(ctx, name)
+		got, err := w.seen.Wait(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		took = append(took, got.at.Sub(start))
-		if _, err := w.fib.waitFull(ctx, got.addr); err != nil {
+		took = append(took, got.At.Sub(start))
+		if _, err := w.fib.waitFull(ctx, got.Addr); err != nil {
 			return nil, err
 		}
 	}
@@ -245,7 +247,7 @@ func deleteOne(ctx context.Context, w *world) ([]row, error) {
 	if err := w.create(ctx, "burst-20"); err != nil {
 		return nil, err
 	}
-	_, err = w.seen.wait(ctx, "burst-20")
+	_, err = w.seen.Wait(ctx, "burst-20")
 	return []row{{"one Service deleted, all others present: API requests", "≤ 4", "1,117", fmt.Sprint(after - before)}}, err
 }
 
@@ -266,14 +268,14 @@ func restartController(ctx context.Context, w *world) ([]row, error) {
 	if err := w.create(ctx, "restart"); err != nil {
 		return nil, err
 	}
-	got, err := w.seen.wait(ctx, "restart")
+	got, err := w.seen.Wait(ctx, "restart")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.fib.waitFull(ctx, got.addr); err != nil {
+	if _, err := w.fib.waitFull(ctx, got.Addr); err != nil {
 		return nil, err
 	}
-	return []row{{"controller killed, all present → next new Service has its address", "≤ 1 s", "8.3 s", seconds(got.at.Sub(start))}}, nil
+	return []row{{"controller killed, all present → next new Service has its address", "≤ 1 s", "8.3 s", seconds(got.At.Sub(start))}}, nil
 }
 
 // restartSpeakers kills one speaker after the other and waits for its routes.
@@ -310,12 +312,7 @@ func restartSpeakers(ctx context.Context, w *world, n int) ([]row, error) {
 func deleteAll(ctx context.Context, w *world, n int) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	w.seen.mu.Lock()
-	var names []string
-	for name := range w.seen.of {
-		names = append(names, name)
-	}
-	w.seen.mu.Unlock()
+	names := w.seen.Names()
 	deleted, gone, err := w.deleteNames(ctx, names)
 	return []row{
 		{fmt.Sprintf("%d deleted: the deletes alone", n), "–", "1.6 s", seconds(deleted)},
@@ -325,7 +322,7 @@ func deleteAll(ctx context.Context, w *world, n int) ([]row, error) {
 
 func (w *world) deleteNames(ctx context.Context, names []string) (deleted, gone time.Duration, err error) {
 	start := time.Now()
-	err = w.each(ctx, len(names), func(client, i int) error { return w.deleteBy(ctx, client, names[i]) })
+	err = w.tenant.Each(ctx, len(names), func(connection, i int) error { return w.tenant.Delete(ctx, connection, names[i]) })
 	if err != nil {
 		return 0, 0, err
 	}

@@ -7,23 +7,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-
 	"github.com/pharoslb/pharos/internal/lab"
+	"github.com/pharoslb/pharos/internal/lab/tenant"
 )
 
 // pool is the bench's: large enough for every Service of it.
@@ -69,12 +62,12 @@ const patience = 10 * time.Minute
 
 // world is the lab and what the bench sees of it.
 type world struct {
-	lab     *lab.Lab
-	dir     string
-	clients []*kubernetes.Clientset
-	fib     *fib
-	seen    *addresses
-	stop    context.CancelFunc
+	lab    *lab.Lab
+	dir    string
+	tenant *tenant.Tenant
+	seen   *tenant.Addresses
+	fib    *fib
+	stop   context.CancelFunc
 }
 
 func newWorld(ctx context.Context, binary string) (*world, error) {
@@ -101,13 +94,6 @@ func (w *world) start(ctx, watching context.Context, binary string) error {
 	if err != nil {
 		return err
 	}
-	for range connections {
-		client, err := w.client()
-		if err != nil {
-			return err
-		}
-		w.clients = append(w.clients, client)
-	}
 	file := filepath.Join(w.dir, "config.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
@@ -128,11 +114,12 @@ func (w *world) start(ctx, watching context.Context, binary string) error {
 	if w.fib, err = watchFIB(watching, ns, pool, len(w.lab.Topology().Nodes)); err != nil {
 		return err
 	}
-	if w.seen, err = watchAddresses(watching, w.clients[0]); err != nil {
+	if w.tenant, err = tenant.New(watching, w.lab.Cluster().Config(), connections); err != nil {
 		return err
 	}
+	w.seen = w.tenant.Addresses()
 	// The walk-through's own Service goes once it has shown that all works.
-	if _, err := w.seen.wait(ctx, "ng-svc"); err != nil {
+	if _, err := w.seen.Wait(ctx, "ng-svc"); err != nil {
 		return err
 	}
 	if err := w.delete(ctx, "ng-svc"); err != nil {
@@ -140,23 +127,6 @@ func (w *world) start(ctx, watching context.Context, binary string) error {
 	}
 	_, err = w.fib.waitCount(ctx, 0)
 	return err
-}
-
-// client returns one with a connection of its own.
-func (w *world) client() (*kubernetes.Clientset, error) {
-	cfg := w.lab.Cluster().Config()
-	cfg.ContentType = "application/vnd.kubernetes.protobuf"
-	cfg.Timeout = 0
-	// A dialer of its own keeps client-go from sharing one connection.
-	dial := cfg.Dial
-	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return dial(ctx, network, address)
-	}
-	transport, err := rest.TransportFor(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfigAndClient(cfg, &http.Client{Transport: transport})
 }
 
 func (w *world) close() {
@@ -172,62 +142,9 @@ func (w *world) keepLogs(to string) error {
 	return os.CopyFS(to, os.DirFS(filepath.Join(w.dir, "log")))
 }
 
-func service(name string) *corev1.Service {
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
-		Spec: corev1.ServiceSpec{
-			Type:     corev1.ServiceTypeLoadBalancer,
-			Selector: map[string]string{"app": "con-test"},
-			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(80)}},
-			// A cluster has fewer node ports than the large burst has Services.
-			AllocateLoadBalancerNodePorts: new(bool),
-		},
-	}
-}
+func (w *world) create(ctx context.Context, name string) error { return w.tenant.Create(ctx, 0, name) }
 
-func (w *world) create(ctx context.Context, name string) error { return w.createBy(ctx, 0, name) }
-
-func (w *world) createBy(ctx context.Context, client int, name string) error {
-	_, err := w.clients[client].CoreV1().Services("default").Create(ctx, service(name), metav1.CreateOptions{})
-	return err
-}
-
-func (w *world) delete(ctx context.Context, name string) error { return w.deleteBy(ctx, 0, name) }
-
-func (w *world) deleteBy(ctx context.Context, client int, name string) error {
-	return w.clients[client].CoreV1().Services("default").Delete(ctx, name, metav1.DeleteOptions{})
-}
-
-// each does something with every one of n numbered Services, over all
-// connections at once.
-func (w *world) each(ctx context.Context, n int, do func(client, i int) error) error {
-	numbers := make(chan int)
-	errs := make(chan error, connections)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	for client := range connections {
-		wg.Go(func() {
-			for i := range numbers {
-				if err := do(client, i); err != nil {
-					errs <- err
-					cancel()
-					return
-				}
-			}
-		})
-	}
-	for i := range n {
-		select {
-		case numbers <- i:
-		case <-ctx.Done():
-		}
-	}
-	close(numbers)
-	wg.Wait()
-	close(errs)
-	return <-errs
-}
+func (w *world) delete(ctx context.Context, name string) error { return w.tenant.Delete(ctx, 0, name) }
 
 // requests returns how many requests the controller and the speakers have made
 // up to now, once no more are coming.

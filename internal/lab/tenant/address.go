@@ -1,9 +1,11 @@
-package main
+package tenant
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,22 +15,24 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// addresses mirrors which Services have an address, by a watch of its own.
-type addresses struct {
+// Addresses mirrors which Services have an address, by a watch of its own. Its
+// methods may be called from any goroutine.
+type Addresses struct {
 	mu      sync.Mutex
-	of      map[string]assigned
+	of      map[string]Assigned
 	changed chan struct{} // closed and replaced at each change
 	failed  error
 }
 
-type assigned struct {
-	addr netip.Addr
-	at   time.Time
+// Assigned is a Service's address, and when it was seen.
+type Assigned struct {
+	Addr netip.Addr
+	At   time.Time
 }
 
-func watchAddresses(ctx context.Context, client *kubernetes.Clientset) (*addresses, error) {
-	a := &addresses{of: map[string]assigned{}, changed: make(chan struct{})}
-	services := client.CoreV1().Services("default")
+func watchAddresses(ctx context.Context, client *kubernetes.Clientset) (*Addresses, error) {
+	a := &Addresses{of: map[string]Assigned{}, changed: make(chan struct{})}
+	services := client.CoreV1().Services(namespace)
 	list, err := services.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
@@ -60,7 +64,7 @@ func watchAddresses(ctx context.Context, client *kubernetes.Clientset) (*address
 	return a, nil
 }
 
-func (a *addresses) apply(t watch.EventType, svc *corev1.Service) {
+func (a *Addresses) apply(t watch.EventType, svc *corev1.Service) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -69,25 +73,25 @@ func (a *addresses) apply(t watch.EventType, svc *corev1.Service) {
 		delete(a.of, svc.Name)
 	} else if ingress := svc.Status.LoadBalancer.Ingress; len(ingress) > 0 && !had {
 		addr, _ := netip.ParseAddr(ingress[0].IP)
-		a.of[svc.Name] = assigned{addr, now}
+		a.of[svc.Name] = Assigned{addr, now}
 	}
 	a.wake()
 }
 
-func (a *addresses) fail(err error) {
+func (a *Addresses) fail(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.failed = err
 	a.wake()
 }
 
-func (a *addresses) wake() {
+func (a *Addresses) wake() {
 	close(a.changed)
 	a.changed = make(chan struct{})
 }
 
 // until returns when enough says so of the mirror.
-func (a *addresses) until(ctx context.Context, what string, enough func() bool) error {
+func (a *Addresses) until(ctx context.Context, what string, enough func() bool) error {
 	for {
 		a.mu.Lock()
 		ok, changed, failed, n := enough(), a.changed, a.failed, len(a.of)
@@ -106,9 +110,9 @@ func (a *addresses) until(ctx context.Context, what string, enough func() bool) 
 	}
 }
 
-// wait returns a Service's address and when it was seen.
-func (a *addresses) wait(ctx context.Context, name string) (assigned, error) {
-	var got assigned
+// Wait returns a Service's address and when it was seen.
+func (a *Addresses) Wait(ctx context.Context, name string) (Assigned, error) {
+	var got Assigned
 	err := a.until(ctx, "address of "+name, func() bool {
 		var ok bool
 		got, ok = a.of[name]
@@ -117,7 +121,14 @@ func (a *addresses) wait(ctx context.Context, name string) (assigned, error) {
 	return got, err
 }
 
-// waitCount returns when just n Services have an address.
-func (a *addresses) waitCount(ctx context.Context, n int) error {
+// WaitCount returns when just n Services have an address.
+func (a *Addresses) WaitCount(ctx context.Context, n int) error {
 	return a.until(ctx, fmt.Sprintf("%d addresses", n), func() bool { return len(a.of) == n })
+}
+
+// Names returns the Services that have an address, in no particular order.
+func (a *Addresses) Names() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.of))
 }
