@@ -182,11 +182,10 @@ func (a *Allocator) decide(services []*pharos.Service, freed bool) []Outcome {
 		}
 		return older(u.claim, v.claim)
 	})
-	var needy []*claim
+	needy := make([]*claim, 0, len(all)) // one that keeps an address may lack a second
 	for _, u := range all {
-		if !a.keep(u.claim, u.had) {
-			needy = append(needy, u.claim)
-		}
+		a.keep(u.claim, u.had)
+		needy = append(needy, u.claim)
 	}
 	before := map[*claim]Outcome{}
 	if freed {
@@ -222,9 +221,9 @@ func older(c, o *claim) int {
 }
 
 // keep lets a claim have what its Service's status says, or what it had, if that
-// is allowed, and reports whether it does. The status goes first: where it
-// differs, somebody else gave that address out, and clients may use it already.
-func (a *Allocator) keep(c *claim, had []netip.Addr) bool {
+// is allowed. The status goes first: where it differs, somebody else gave that
+// address out, and clients may use it already.
+func (a *Allocator) keep(c *claim, had []netip.Addr) {
 	wishes := [][]netip.Addr{had}
 	if !subset(c.Service.Ingress, had) {
 		wishes = [][]netip.Addr{c.Service.Ingress, had}
@@ -236,14 +235,12 @@ func (a *Allocator) keep(c *claim, had []netip.Addr) bool {
 		s, refusal := a.allowed(c, wish)
 		if refusal.Code == why.OK {
 			a.hold(c, s, wish)
-			a.topUp(c)
-			return true
+			return
 		}
 		if c.Lost.Code == why.OK {
 			c.Lost = why.New(why.ClearAssignment, "%s is taken back: %s", join(wish), refusal)
 		}
 	}
-	return false
 }
 
 // allocate gives a claim what it lacks, or notes why not and lets it wait.

@@ -326,3 +326,25 @@ func TestSizeAgreesWithCounting(t *testing.T) {
 		}
 	}
 }
+
+// A restart: an older Service lacks its second family, and the lowest address of
+// that family stands in a younger one's status.
+func TestSecondFamilyTakesNothingThatIsKept(t *testing.T) {
+	a := New()
+	a.SetPools([]pharos.Pool{pool("p", "192.0.2.0/29 2001:db8::/125")})
+	older := svc("older", created(1), prefer, status("192.0.2.0"))
+	younger := svc("younger", created(2), clusterIPs("fd00::8"), status("2001:db8::"))
+	got := map[string]string{}
+	for _, o := range a.Update([]*pharos.Service{older, younger}, nil) {
+		got[o.Service.Name.Name] = render(o)
+		if o.Lost.Code != why.OK {
+			t.Errorf("%s: %s", o.Service.Name, o.Lost)
+		}
+	}
+	if want := "192.0.2.0 and 2001:db8::1 of p"; got["older"] != want {
+		t.Errorf("older has %s, want %s", got["older"], want)
+	}
+	if want := "2001:db8:: of p"; got["younger"] != want {
+		t.Errorf("younger has %s, want %s", got["younger"], want)
+	}
+}
