@@ -33,5 +33,6 @@ each connection to a pod.`,
 		newSwitch(),
 		newLab(),
 	)
+	helpful(root)
 	return root
 }
