@@ -7,6 +7,7 @@
 //	TestWalkthrough ──► lab.Start ──► demo.Steps: one subtest each
 //	TestFaults ───────► lab.Start ──► bad input, parts that are away: what stays
 //	TestServices ─────► lab.Start ──► what Services ask for, packets of real clients, rights
+//	TestParts ────────► lab.Start ──► peers, Secrets and processes that are missing, wrong or killed
 //
 // Invariant: what is asserted is what switch, kernel and client show; metrics
 // and events only where they are what operators are promised.

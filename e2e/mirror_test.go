@@ -229,13 +229,13 @@ func met(all []meeting) map[string]int {
 	return pods
 }
 
-// requests is a client that goes on asking the walk-through's Service, each
-// time over a new connection, until it is stopped.
+// requests is a client that goes on asking the walk-through's Service, one
+// request after the other, each over a new connection, until it is stopped.
 type requests struct {
-	stop   context.CancelFunc
-	done   chan struct{}
-	asked  int
-	failed error // the first failure
+	stop  context.CancelFunc
+	done  chan struct{}
+	asked int
+	lost  []error
 }
 
 // asking starts to ask.
@@ -246,21 +246,23 @@ func (w world) asking() *requests {
 	go func() {
 		defer close(r.done)
 		for ctx.Err() == nil {
-			if err := w.ask(lab.VIP); err != nil && r.failed == nil {
-				r.failed = fmt.Errorf("request %d: %w", r.asked+1, err)
-			}
 			r.asked++
+			if err := w.ask(lab.VIP); err != nil {
+				r.lost = append(r.lost, fmt.Errorf("request %d: %w", r.asked, err))
+			}
 		}
 	}()
 	return r
 }
 
-// answered stops the client, and fails where a request did.
-func (r *requests) answered(t *testing.T) {
+// answered stops the client, and fails where more requests were lost than the
+// times that the switch's next hops changed: one that is under way then may
+// find itself on another node, which does not know its connection.
+func (r *requests) answered(t *testing.T, changes int) {
 	t.Helper()
 	r.stop()
 	<-r.done
-	if r.failed != nil || r.asked == 0 {
-		t.Errorf("%d requests: %v", r.asked, r.failed)
+	if len(r.lost) > changes || r.asked == 0 {
+		t.Errorf("%d of %d requests are lost, %d may be: %v", len(r.lost), r.asked, changes, errors.Join(r.lost...))
 	}
 }
