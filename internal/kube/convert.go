@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	utilnet "k8s.io/utils/net"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/why"
@@ -60,8 +61,8 @@ func service(in *corev1.Service) *pharos.Service {
 		s.Affinity = time.Duration(seconds) * time.Second
 	}
 	for _, text := range in.Spec.LoadBalancerSourceRanges {
-		if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
-			s.SourceRanges = append(s.SourceRanges, p.Masked())
+		if p, ok := network(strings.TrimSpace(text)); ok {
+			s.SourceRanges = append(s.SourceRanges, p)
 		}
 	}
 	if p := in.Spec.IPFamilyPolicy; p != nil {
@@ -69,6 +70,9 @@ func service(in *corev1.Service) *pharos.Service {
 		s.RequireDualStack = *p == corev1.IPFamilyPolicyRequireDualStack
 	}
 	for _, ingress := range in.Status.LoadBalancer.Ingress {
+		if ingress.IPMode != nil && *ingress.IPMode == corev1.LoadBalancerIPModeProxy {
+			continue // packets to it have to reach the load balancer itself
+		}
 		s.Ingress = append(s.Ingress, addrs([]string{ingress.IP})...)
 	}
 	requests(s, in)
@@ -119,15 +123,35 @@ func requests(s *pharos.Service, in *corev1.Service) {
 	}
 }
 
-// addrs parses addresses, leaving out what is none ("None", "").
+// addrs parses addresses, leaving out what is none ("None", ""). Old objects may
+// hold IPv4 addresses with leading zeros, which the API reads as decimal.
 func addrs(texts []string) []netip.Addr {
 	var out []netip.Addr
 	for _, text := range texts {
-		if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			a, _ = netip.AddrFromSlice(utilnet.ParseIPSloppy(text))
+		}
+		if a.IsValid() && a.Zone() == "" {
 			out = append(out, a.Unmap())
 		}
 	}
 	return out
+}
+
+// network parses a CIDR as the API does. One that were left out of a Service's
+// source ranges could admit everybody.
+func network(text string) (netip.Prefix, bool) {
+	_, n, err := utilnet.ParseCIDRSloppy(text)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	a, _ := netip.AddrFromSlice(n.IP)
+	bits, _ := n.Mask.Size()
+	if a.Is4In6() && bits >= 96 {
+		a, bits = a.Unmap(), bits-96
+	}
+	return netip.PrefixFrom(a, bits), true
 }
 
 // canonical renders a pod selector so that equal ones have equal strings.

@@ -48,8 +48,9 @@ func endpointSlice(in *discoveryv1.EndpointSlice) *slice {
 		if e.NodeName != nil {
 			b.Node = *e.NodeName
 		}
-		for _, a := range addrs(e.Addresses) {
-			b.Addr = a
+		// discovery/v1 gives an endpoint's further addresses no meaning.
+		if a := addrs(e.Addresses[:min(len(e.Addresses), 1)]); len(a) > 0 {
+			b.Addr = a[0]
 			out.backends = append(out.backends, b)
 		}
 	}

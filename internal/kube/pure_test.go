@@ -69,6 +69,36 @@ func TestServiceIsConverted(t *testing.T) {
 	}
 }
 
+// The API accepts leading zeros in objects of old; a source range that were
+// dropped for them would admit everybody.
+func TestOldSpellingsOfAddresses(t *testing.T) {
+	s := service(&corev1.Service{Spec: corev1.ServiceSpec{
+		ExternalIPs: []string{"203.0.113.009"}, LoadBalancerSourceRanges: []string{"010.001.0.0/16", "::ffff:192.0.2.0/120", "2001:db8::1/32"},
+	}})
+	if want := addrList("203.0.113.9"); !slices.Equal(s.ExternalIPs, want) {
+		t.Errorf("external IPs %v, want %v", s.ExternalIPs, want)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	if !slices.Equal(s.SourceRanges, want) {
+		t.Errorf("source ranges %v, want %v", s.SourceRanges, want)
+	}
+}
+
+func TestAddressesThatTheProxyLeavesAlone(t *testing.T) {
+	s := service(&corev1.Service{Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{
+		{IP: "192.0.2.1", IPMode: ptr(corev1.LoadBalancerIPModeProxy)}, {IP: "192.0.2.2", IPMode: ptr(corev1.LoadBalancerIPModeVIP)},
+	}}}})
+	if want := addrList("192.0.2.2"); !slices.Equal(s.Ingress, want) {
+		t.Errorf("ingress %v, want %v", s.Ingress, want)
+	}
+	e := endpointSlice(&discoveryv1.EndpointSlice{
+		AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1", "10.0.0.2"}}, {}},
+	})
+	if len(e.backends) != 1 || e.backends[0].Addr != netip.MustParseAddr("10.0.0.1") {
+		t.Errorf("backends %v, want the first address alone", e.backends)
+	}
+}
+
 func TestRequestsThatContradictThemselves(t *testing.T) {
 	for _, c := range []struct{ annotation, field, want string }{
 		{"192.0.2.1", "192.0.2.1", "are both given"},
