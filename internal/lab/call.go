@@ -66,7 +66,7 @@ func (s State) dial() (*net.UnixConn, error) {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: s.socket()})
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		if up, err := s.running(); err == nil && up {
+		if up, err := s.Running(); err == nil && up {
 			return nil, errors.New("the lab is not up yet, or no longer: try again, or end it with `pharos lab down`")
 		}
 		return nil, ErrNotRunning
@@ -81,7 +81,7 @@ func (s State) dial() (*net.UnixConn, error) {
 // included; ErrNotRunning says that no lab ran, which does not keep it from
 // removing what a crashed one left.
 func (s State) Down(ctx context.Context, patience time.Duration) error {
-	up, err := s.running()
+	up, err := s.Running()
 	if err != nil {
 		return err
 	}

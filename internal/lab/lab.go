@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ func ParseStage(name string) (Stage, error) {
 			return Stage(i), nil
 		}
 	}
-	return 0, fmt.Errorf("no stage %q: one of %v", name, stageNames)
+	return 0, fmt.Errorf("no stage %q: one of %s", name, strings.Join(stageNames, ", "))
 }
 
 // Options says what to bring up. Only Dir is required.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pharoslb/pharos/internal/lab/cluster"
@@ -94,7 +95,7 @@ func (l *Lab) node(name string) (*node, error) {
 	for _, n := range l.nodes {
 		names = append(names, n.plan.Name)
 	}
-	return nil, fmt.Errorf("no node %q: one of %v", name, names)
+	return nil, fmt.Errorf("no node %q: one of %s", name, strings.Join(names, ", "))
 }
 
 // PowerOff cuts a node's cable, kills every process on it and destroys its

@@ -178,5 +178,5 @@ func (l *Lab) pod(name string) (kubelet.PodStatus, string, error) {
 		}
 	}
 	slices.Sort(known)
-	return kubelet.PodStatus{}, "", fmt.Errorf("no pod %s in namespace %s; there are %v", pod, namespace, known)
+	return kubelet.PodStatus{}, "", fmt.Errorf("no pod %s in namespace %s; there are %s", pod, namespace, strings.Join(known, ", "))
 }

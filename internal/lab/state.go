@@ -62,7 +62,7 @@ func (s State) Log() string { return s.path("lab.log") }
 var ErrRunning = errors.New("the lab runs already")
 
 // ErrNotRunning is returned where no lab runs.
-var ErrNotRunning = errors.New("no lab runs here: bring one up with `pharos lab up`")
+var ErrNotRunning = errors.New("no lab runs here")
 
 // claim makes the directory and locks it; the lab is the caller's, and what an
 // earlier one left there is gone. The lock lasts as long as the file, in this
@@ -181,8 +181,8 @@ func (s State) remove() error {
 	return os.RemoveAll(s.Dir)
 }
 
-// running tells whether somebody holds the lock.
-func (s State) running() (bool, error) {
+// Running tells whether somebody holds the lock: a lab is up, or coming or going.
+func (s State) Running() (bool, error) {
 	lock, err := s.lock(false)
 	switch {
 	case errors.Is(err, ErrRunning):

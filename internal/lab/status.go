@@ -137,7 +137,7 @@ func (l *Lab) podLog(what string, container []string, parts map[string]string) (
 		}
 		names = append(names, c.Name)
 	}
-	return "", fmt.Errorf("pod %s: which container? one of %v", p.Name, names)
+	return "", fmt.Errorf("pod %s: which container? one of %s", p.Name, strings.Join(names, ", "))
 }
 
 // LogTails returns the last lines of what each program of the product logged,

@@ -102,7 +102,7 @@ func TestCrash(t *testing.T) {
 	}
 	must(t, s.kill())
 	until(t, "the killed lab is gone", func() bool {
-		running, err := s.running()
+		running, err := s.Running()
 		return err == nil && !running
 	})
 	if err := s.Down(t.Context(), time.Minute); !errors.Is(err, ErrNotRunning) {

@@ -127,7 +127,7 @@ func (c *call) power() error {
 		}
 		c.printf("%s is on\n", c.Place)
 	default:
-		return fmt.Errorf("power %q: either on or off", c.Args)
+		return fmt.Errorf("power %s: either on or off, then the node", strings.Join(c.Args, " "))
 	}
 	return nil
 }
