@@ -23,12 +23,24 @@ func newSwitchExec() *cobra.Command {
 		Short: "The switch's command line: one command, or a prompt",
 		Long: `Has a running switch execute one command, or, without one, reads commands: at a
 terminal with history (arrow keys), completion (Tab) and help (?), else one a
-line. A command that is not understood makes the exit status non-zero.`,
-		Example: "  pharos switch exec 'show ip bgp sum'\n  pharos switch exec 'sh ip route bgp | json'\n  pharos switch exec",
+line. A question mark at the end shows what could follow; commands end in filters
+such as | include TEXT, | count and | json. A command that is not understood makes
+the exit status non-zero.`,
+		Example: "  pharos switch exec 'show ip bgp sum'\n  pharos switch exec 'sh ip route bgp | json'\n  pharos switch exec 'show ip ?'\n  pharos switch exec",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			// A filter's pattern may end in a question mark: that is a command.
+			command := strings.Join(args, " ")
+			if line, ok := strings.CutSuffix(command, "?"); ok && nxos.Check(command) != nil {
+				_, help := nxos.Complete(line)
+				if len(help) == 0 {
+					return fmt.Errorf("there is nothing that could follow %q", line)
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), strings.Join(help, "\n"))
+				return nil
+			}
 			if len(args) > 0 {
-				out, err := execSwitch(ctx, socket, strings.Join(args, " "))
+				out, err := execSwitch(ctx, socket, command)
 				fmt.Fprint(cmd.OutOrStdout(), out)
 				return err
 			}
@@ -102,7 +114,8 @@ func (p *prompt) terminal(fd int) error {
 		io.Reader
 		io.Writer
 	}{os.Stdin, os.Stdout}, p.text)
-	if width, height, err := term.GetSize(fd); err == nil {
+	// A terminal that does not know its size says 0 by 0: as wide as is usual then.
+	if width, height, err := term.GetSize(fd); err == nil && width > 0 && height > 0 {
 		t.SetSize(width, height)
 	}
 	t.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {

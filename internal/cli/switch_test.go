@@ -71,6 +71,18 @@ func TestSwitchExec(t *testing.T) {
 		t.Errorf("a command that fails: %v", err)
 	}
 
+	// What could follow.
+	if out, _, err := execute(t, "", "--socket", socket, "show ip bgp s?"); out != "  summary          Neighbors in short\n" || err != nil {
+		t.Errorf("a question: %q, %v", out, err)
+	}
+	if out, _, err := execute(t, "", "--socket", socket, "nonsense ?"); out != "" || err == nil {
+		t.Errorf("a question without an answer: %q, %v", out, err)
+	}
+
+	if out, _, err := execute(t, "", "--socket", socket, "show ip bgp | include 65211?"); out != "SHOW IP BGP | INCLUDE 65211?\n" || err != nil {
+		t.Errorf("a pattern with a question mark: %q, %v", out, err)
+	}
+
 	// Without a terminal, line by line.
 	out, errOut, err := execute(t, "show version\n\n  \nshow foo\nsh host\nexit\nshow ip bgp\n", "--socket", socket)
 	if out != "SHOW VERSION\nSH HOST\n" || !strings.Contains(errOut, "     ^\n% Invalid command at '^' marker.") || err == nil || err.Error() != "1 commands failed" {
