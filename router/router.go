@@ -50,6 +50,7 @@ type Links interface {
 type Speaker interface {
 	Run(context.Context) error
 	SetPeers([]bgp.Config) error
+	Reset(names ...string)
 	Status() []bgp.SessionStatus
 }
 
@@ -73,7 +74,7 @@ type Router struct {
 	done    chan struct{} // closed when Run has ended
 	wake    chan struct{}
 
-	set sync.Mutex // held by Set and Clear, one at a time
+	set sync.Mutex // held by whoever tells the speaker its peers, from making the list on
 
 	mu        sync.Mutex
 	config    Config
@@ -205,21 +206,22 @@ func (r *Router) Clear(neighbor netip.Addr) (bool, error) {
 		r.mu.Unlock()
 		return false, nil
 	}
-	cleared := func(name string) bool { return !neighbor.IsValid() || name == neighbor.String() }
-	var without []bgp.Config
-	for _, s := range r.sessions() {
-		if !cleared(s.Name) {
-			without = append(without, s)
+	var up []string
+	for i := range r.config.Neighbors {
+		n := &r.config.Neighbors[i]
+		if neighbor.IsValid() && n.Addr != neighbor {
+			continue
 		}
-	}
-	for name := range r.tripped {
-		if cleared(name) {
+		if name := n.Name(); r.tripped[name] {
 			delete(r.tripped, name)
+		} else {
+			up = append(up, name)
 		}
 	}
-	with := r.sessions()
+	sessions := r.sessions()
 	r.mu.Unlock()
-	return true, errors.Join(r.speaker.SetPeers(without), r.speaker.SetPeers(with))
+	r.speaker.Reset(up...)
+	return true, r.speaker.SetPeers(sessions)
 }
 
 // Run routes until ctx ends, then closes the sessions and, unless KeepRoutes,
@@ -290,16 +292,26 @@ func (r *Router) loop(ctx context.Context, failed <-chan error) error {
 		r.expire(now)
 		r.flush()
 		r.maintain(now)
-		sessions, tripped := r.sessions(), r.tripping
+		tripped := r.tripping
 		r.tripping = false
 		next := r.deadline()
 		r.mu.Unlock()
 		if tripped {
-			if err := r.speaker.SetPeers(sessions); err != nil {
-				r.log.Error("shutting a neighbor failed", "err", err)
-			}
+			r.shutTripped()
 		}
 		timer.Reset(time.Until(next))
+	}
+}
+
+// shutTripped closes the sessions of neighbors that exceeded their limit.
+func (r *Router) shutTripped() {
+	r.set.Lock()
+	defer r.set.Unlock()
+	r.mu.Lock()
+	sessions := r.sessions()
+	r.mu.Unlock()
+	if err := r.speaker.SetPeers(sessions); err != nil {
+		r.log.Error("shutting a neighbor failed", "err", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,12 +97,20 @@ type speaker struct {
 	handler bgp.Handler
 	peers   map[string]bgp.Config
 	sets    int
+	resets  []string
+	set     *sync.Mutex // the router's
+	loose   bool        // told its peers by somebody who did not hold it
 }
 
 func (s *speaker) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 func (s *speaker) Status() []bgp.SessionStatus   { return nil }
+func (s *speaker) Reset(names ...string)         { s.resets = append(s.resets, names...) }
 func (s *speaker) SetPeers(peers []bgp.Config) error {
 	s.sets++
+	if s.set.TryLock() { // a list made earlier could come later
+		s.loose = true
+		s.set.Unlock()
+	}
 	s.peers = make(map[string]bgp.Config)
 	for _, p := range peers {
 		s.peers[p.Name] = p
@@ -155,6 +164,7 @@ func newBench(t *testing.T, change func(*bench)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.speaker.set = &b.set
 	if err := b.Set(config()); err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +180,9 @@ func (b *bench) finish() {
 	b.stop()
 	if err := <-b.ended; err != nil {
 		b.t.Error(err)
+	}
+	if b.speaker.loose {
+		b.t.Error("the speaker was told its peers out of turn")
 	}
 }
 
@@ -383,8 +396,14 @@ func TestPrefixLimitShutsTheNeighbor(t *testing.T) {
 		if s := b.Status(); !s.Neighbors[0].Tripped || s.Neighbors[1].Tripped {
 			t.Errorf("status %+v", s.Neighbors)
 		}
-		if ok, err := b.Clear(netip.MustParseAddr(name(112))); !ok || err != nil || len(b.speaker.peers) != 3 {
-			t.Errorf("cleared %v, %v, sessions %d", ok, err, len(b.speaker.peers))
+		if ok, err := b.Clear(netip.MustParseAddr(name(112))); !ok || err != nil || len(b.speaker.peers) != 3 || b.speaker.resets != nil {
+			t.Errorf("cleared %v, %v, sessions %d, resets %v", ok, err, len(b.speaker.peers), b.speaker.resets)
+		}
+		if ok, err := b.Clear(netip.MustParseAddr(name(113))); !ok || err != nil || !slices.Equal(b.speaker.resets, []string{name(113)}) {
+			t.Errorf("cleared %v, %v, resets %v", ok, err, b.speaker.resets)
+		}
+		if ok, err := b.Clear(netip.Addr{}); !ok || err != nil || len(b.speaker.resets) != 4 || len(b.speaker.peers) != 3 {
+			t.Errorf("cleared %v, %v, resets %v", ok, err, b.speaker.resets)
 		}
 		if ok, _ := b.Clear(netip.MustParseAddr("10.10.2.9")); ok {
 			t.Error("a stranger was cleared")
