@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/speaker"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -42,8 +44,11 @@ func newExplain() *cobra.Command {
 		Use:   "explain [NAMESPACE/]SERVICE",
 		Short: "Tell why this node announces a Service, or why it does not",
 		Long: `Asks the speaker of this machine for every reason that led to what it does about
-a Service, the deciding one last. The reasons come from the very decision.`,
-		Args: cobra.ExactArgs(1),
+a Service, the deciding one last. The reasons come from the very decision. Where
+the next thing to look at is elsewhere, a line says so. Without a NAMESPACE it is
+default. Where the program is not installed on the node, the speaker's pod has it.`,
+		Example: "  pharos explain web\n  pharos explain shop/web\n  kubectl exec -n metallb-system speaker-2jdd7 -- /pharos explain shop/web",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runExplain(cmd.Context(), cmd.OutOrStdout(), socket, serviceName(args[0]))
 		},
@@ -60,5 +65,34 @@ func runExplain(ctx context.Context, w io.Writer, socket string, name pharos.Nam
 		return err
 	}
 	fmt.Fprintln(w, trail)
+	if len(trail) == 0 {
+		return nil
+	}
+	switch trail[len(trail)-1].Code {
+	case why.NoIPAllocated:
+		fmt.Fprintf(w, "hint: the controller's reason is among the events of: kubectl describe service -n %s %s\n", name.Namespace, name.Name)
+	case why.NoEndpoints:
+		fmt.Fprintf(w, "hint: compare the Service's selector with the pods that are Ready: kubectl get endpointslices -n %s -l kubernetes.io/service-name=%s\n", name.Namespace, name.Name)
+	case why.NodeAssigned:
+		var st speaker.Status
+		if err := localapi.Get(ctx, socket, "/v1/status", &st); err != nil {
+			return err
+		}
+		unheard(w, st.Sessions)
+	}
 	return nil
+}
+
+// unheard names the peers that can't have heard of what is announced.
+func unheard(w io.Writer, sessions []speaker.Session) {
+	for _, s := range sessions {
+		if s.State == bgp.Established.String() {
+			continue
+		}
+		r := why.New(why.SessionDown, "%s at %s is told nothing, its session is %s", s.Peer, s.Addr, s.State)
+		if s.LastError != "" {
+			r.Detail += ": " + s.LastError
+		}
+		fmt.Fprintln(w, because(r))
+	}
 }

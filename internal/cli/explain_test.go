@@ -2,10 +2,15 @@ package cli
 
 import (
 	"net/http"
+	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/speaker"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -18,9 +23,40 @@ func TestExplain(t *testing.T) {
 	serveSocket(t, socket, mux)
 	for arg, name := range map[string]string{"web": "default/web", "shop/web": "shop/web"} {
 		out, err := run(t, "explain", "--socket", socket, arg)
-		want := "ok: address 172.19.100.1 is in pool \"a\"\nnoEndpoints: none of 2 endpoints of " + name + " can serve\n"
-		if err != nil || out != want {
+		want := "ok: address 172.19.100.1 is in pool \"a\"\nnoEndpoints: none of 2 endpoints of " + name + " can serve\nhint: compare"
+		if err != nil || !strings.HasPrefix(out, want) {
 			t.Errorf("%s: %v\n%s", arg, err, out)
+		}
+	}
+}
+
+func TestExplainSaysWhereToLookNext(t *testing.T) {
+	for _, row := range []struct {
+		last why.Reason
+		want []string
+	}{
+		{why.New(why.NoIPAllocated, "no address yet"), []string{"hint: ", "kubectl describe service -n shop web"}},
+		{why.New(why.NoEndpoints, "none of 0 endpoints can serve"), []string{"hint: ", "kubectl get endpointslices -n shop "}},
+		{why.New(why.NodeAssigned, "announcing"), []string{"sessionDown: down at 10.10.2.99:179 is told nothing, its session is Connect: connect failed"}},
+	} {
+		socket := filepath.Join(t.TempDir(), "speaker.sock")
+		mux := http.NewServeMux()
+		mux.Handle(explainPath, explainer(func(pharos.Name) why.Trail { return why.Trail{row.last} }))
+		mux.Handle("/v1/status", localapi.JSON(func() any {
+			return speaker.Status{Sessions: []speaker.Session{
+				{Peer: "up", Addr: netip.MustParseAddrPort("10.10.2.210:179"), State: bgp.Established.String()},
+				{Peer: "down", Addr: netip.MustParseAddrPort("10.10.2.99:179"), State: bgp.Connect.String(), LastError: "connect failed"},
+			}}
+		}))
+		serveSocket(t, socket, mux)
+		out, err := run(t, "explain", "--socket", socket, "shop/web")
+		if err != nil || strings.Contains(out, "10.10.2.210") {
+			t.Errorf("%s: %v\n%s", row.last.Code, err, out)
+		}
+		for _, want := range row.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", row.last.Code, want, out)
+			}
 		}
 	}
 }

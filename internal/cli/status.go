@@ -26,10 +26,12 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show what the roles on this machine know and do",
 		Long: `Asks every role that runs on this machine, through its socket in ` + socketDir + `, and
-shows pools, Services, sessions, routes and the data plane. A controller that
-runs in a pod has its socket there: kubectl exec -n metallb-system
-deploy/controller -- /pharos status.`,
-		Args: cobra.NoArgs,
+shows pools, Services, sessions, routes and the data plane. Speakers and proxies
+have their sockets on the node; where the program is not installed there, their
+pods have it. The controller's socket is in its pod. In the lab:
+pharos lab exec pod/metallb-system/NAME -- /pharos status.`,
+		Example: "  pharos status\n  pharos status -o json\n  kubectl exec -n metallb-system deploy/controller -- /pharos status",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "table" && output != "json" {
 				return fmt.Errorf("--output %q is neither table nor json", output)

@@ -68,11 +68,16 @@ func inForce(loaded, stale bool, r why.Reason) string {
 	case !loaded && r.Code == why.OK:
 		return "none"
 	case !loaded:
-		return "none: " + r.String()
+		return below("none: " + r.String())
 	case stale:
-		return "the last good one is in force: " + r.String()
+		return below("the last good one is in force: " + r.String())
 	}
 	return "in force"
+}
+
+// below indents the further lines of a value to where the first one begins.
+func below(text string) string {
+	return strings.ReplaceAll(text, "\n", "\n                  ")
 }
 
 // known says whether a role knows the cluster in full.

@@ -143,6 +143,14 @@ func TestStatusTableBeforeAnythingIsKnown(t *testing.T) {
 	golden(t, "status-empty.golden", out.String())
 }
 
+func TestErrorsOfAConfigurationLineUp(t *testing.T) {
+	reason := why.New(why.ConfigInvalid, "line 2: one\nline 3: another")
+	want := "the last good one is in force: line 2: one\n" + strings.Repeat(" ", len("  Configuration:  ")) + "line 3: another"
+	if got := inForce(true, true, reason); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestStatusJSON(t *testing.T) {
 	answers := answersOf(t)
 	answers = append(answers, answer{"/tmp/other.sock", "switch", answers[0].body})
