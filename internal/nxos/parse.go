@@ -122,15 +122,21 @@ func (p *parser) fail(line int, text, reason, hint string) {
 	p.errs = append(p.errs, LineError{line, censor(text), reason, hint})
 }
 
-// censor hides the password of a line that is going to be shown.
+// censor hides the password of a line that is going to be shown, even if the word
+// before it is mistyped.
 func censor(text string) string {
 	words := tokens(text)
 	for i, w := range words {
-		if i < len(words)-1 && len(w.text) > 1 && strings.HasPrefix("password", strings.ToLower(w.text)) {
+		if i < len(words)-1 && (isPassword(w) || meant.Word(w.text, []string{"password"}) != "") {
 			return text[:w.column] + w.text + " ********"
 		}
 	}
 	return text
+}
+
+// isPassword says that a word is "password" or its beginning.
+func isPassword(w token) bool {
+	return len(w.text) > 1 && strings.HasPrefix("password", strings.ToLower(w.text))
 }
 
 // read works on one line.
@@ -184,11 +190,11 @@ func (p *parser) explain(text string, err *SyntaxError, m mode) (reason, hint st
 			}
 		}
 	}
-	if censor(text) != text {
+	words := tokens(text)
+	if slices.ContainsFunc(words[:len(words)-1], isPassword) {
 		// Nothing of the line is quoted: any word may be the key.
 		return "the password is not understood", "write password TEXT, without blanks"
 	}
-	words := tokens(text)
 	first := strings.ToLower(words[0].text)
 	if why := unsupported[first]; why != "" && err.Column == 0 {
 		return fmt.Sprintf("%q is not supported", words[0].text), why

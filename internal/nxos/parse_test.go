@@ -257,6 +257,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A mistyped keyword does not give the key away.
+func TestMistypedPasswordStaysSecret(t *testing.T) {
+	for _, word := range []string{"pasword", "passwrd", "passwords", "Passwort", "passwd"} {
+		for _, before := range []string{"", "neighbor 10.0.0.1 ", "no "} {
+			_, err := Parse("switch.conf", []byte("router bgp 1\n  router-id 1.1.1.1\n  neighbor 10.0.0.2\n    remote-as 2\n    "+before+word+" Sesame\n"))
+			if err == nil || strings.Contains(err.Error(), "Sesame") || !strings.Contains(err.Error(), word) {
+				t.Errorf("%s%s: %v", before, word, err)
+			}
+		}
+	}
+}
+
 // All errors are reported, in order, each with its line; passwords are not.
 func TestAllErrorsAreReported(t *testing.T) {
 	_, err := Parse("switch.conf", []byte(`interface Ethernet1/1
