@@ -25,16 +25,22 @@ func (o object) MarshalJSON() ([]byte, error) {
 			b.WriteByte(',')
 		}
 		key, _ := json.Marshal(f.key)
-		value, err := json.Marshal(f.value)
-		if err != nil {
-			return nil, fmt.Errorf("field %s: %w", f.key, err)
-		}
 		b.Write(key)
 		b.WriteByte(':')
-		b.Write(value)
+		if err := encode(&b, f.value); err != nil {
+			return nil, fmt.Errorf("field %s: %w", f.key, err)
+		}
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// encode writes a value as it is: '>' is a letter of show ip bgp, and nobody puts
+// the output into HTML.
+func encode(b *bytes.Buffer, value any) error {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	return e.Encode(value)
 }
 
 // str adds a field whose value is text, as all of NX-OS's are.

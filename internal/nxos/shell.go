@@ -1,6 +1,7 @@
 package nxos
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ type textView string
 func (v textView) text() string { return string(v) }
 func (v textView) json() object { return nil }
 
+// vrfs name the one routing table there is.
+var vrfs = []string{"", " vrf default", " vrf all"}
+
 // commands is the grammar of the shell. It is made once and then only read.
 var commands = makeCommands()
 
@@ -53,7 +57,7 @@ func makeCommands() *node[command] {
 			address, prefix, rib4, clears = "<a:b::c>", "<a:b::c/len>", "show ipv6 route", []string{"clear bgp ipv6 unicast"}
 		}
 		for _, head := range heads {
-			for _, vrf := range []string{"", " vrf default"} {
+			for _, vrf := range vrfs {
 				g.add(head+vrf, func(s *Shell, _ []string) (view, error) {
 					return &tableView{s.Source.Status(), f, s.Source.Entries(f)}, nil
 				})
@@ -86,7 +90,7 @@ func makeCommands() *node[command] {
 				return entry(f, e, ok)
 			})
 		}
-		for _, vrf := range []string{"", " vrf default"} {
+		for _, vrf := range vrfs {
 			g.add(rib4+vrf, func(s *Shell, _ []string) (view, error) { return s.routes(f, true), nil })
 			g.add(rib4+" bgp"+vrf, func(s *Shell, _ []string) (view, error) { return s.routes(f, false), nil })
 		}
@@ -239,11 +243,13 @@ func toJSON(o object, pretty bool) (string, error) {
 	if o == nil {
 		return "", errors.New("% JSON is not supported for this command")
 	}
-	b, err := json.Marshal(o)
-	if pretty && err == nil {
-		b, err = json.MarshalIndent(o, "", "    ")
+	var b bytes.Buffer
+	if err := encode(&b, o); err != nil || !pretty {
+		return b.String(), err
 	}
-	return string(b) + "\n", err
+	var indented bytes.Buffer
+	err := json.Indent(&indented, b.Bytes(), "", "    ")
+	return indented.String(), err
 }
 
 // Check says what is wrong with a line, without executing it; nil: nothing is.

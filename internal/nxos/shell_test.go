@@ -349,6 +349,8 @@ func TestAbbreviationsAndErrors(t *testing.T) {
 		"sh ip ro bgp-65210":              "show ip route bgp",
 		"sh run | i neighbor":             "show running-config | include neighbor",
 		"sh ip bgp sum vrf def":           "show ip bgp summary",
+		"sh ip bgp sum vrf all":           "show ip bgp summary",
+		"sh ip ro vrf a":                 "show ip route",
 		"sh ip bgp|ex '^$'|no":            "show ip bgp | exclude '^$'",
 		"show ip bgp | include \"e2|65\"": "show ip bgp | include e2|65",
 	} {
@@ -450,6 +452,15 @@ func TestJSONShapes(t *testing.T) {
 	empty := newScene(t, "hostname alone\n")
 	if out, err := empty.shell().Exec("show ip bgp sum | json"); err != nil || out != `{"TABLE_vrf":{"ROW_vrf":{"vrf-name-out":"default"}}}`+"\n" {
 		t.Errorf("without BGP: %s, %v", out, err)
+	}
+	// Nobody to tell of: the heading alone, as of a VRF without neighbors.
+	for line, want := range map[string]string{
+		"show bgp ipv6 unicast summary":        "BGP summary information for VRF default, address family IPv6 Unicast\n",
+		"show bgp ipv6 unicast summary | json": `{"TABLE_vrf":{"ROW_vrf":{"vrf-name-out":"default"}}}` + "\n",
+	} {
+		if out, err := walkthrough(t).shell().Exec(line); err != nil || out != want {
+			t.Errorf("%s: %s, %v", line, out, err)
+		}
 	}
 	if out, _ := empty.shell().Exec("show ip bgp sum"); out != "BGP summary information for VRF default, address family IPv4 Unicast\n" {
 		t.Errorf("without BGP: %s", out)

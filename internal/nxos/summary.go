@@ -72,12 +72,12 @@ func memory(s rib.Summary) (table, attributes, asPaths, communities, clusters in
 func (v *summaryView) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "BGP summary information for VRF default, address family %s\n", familyName(v.family))
-	if v.status.AS == 0 {
+	neighbors := v.neighbors()
+	if len(neighbors) == 0 {
 		return b.String()
 	}
 	s := v.status.Summary(v.family)
 	table, attributes, asPaths, communities, clusters := memory(s)
-	neighbors := v.neighbors()
 	fmt.Fprintf(&b, "BGP router identifier %v, local AS number %d\n", v.status.RouterID, v.status.AS)
 	fmt.Fprintf(&b, "BGP table version is %d, %s config peers %d, capable peers %d\n", s.Version, familyName(v.family), len(neighbors), v.capable())
 	fmt.Fprintf(&b, "%d network entries and %d paths using %d bytes of memory\n", s.Networks, s.Paths, table)
@@ -128,10 +128,9 @@ func (v *summaryView) state(n *router.NeighborStatus) string {
 
 func (v *summaryView) json() object {
 	vrf := object{}.str("vrf-name-out", "default")
-	if v.status.AS != 0 {
+	if neighbors := v.neighbors(); len(neighbors) > 0 {
 		s := v.status.Summary(v.family)
 		table, attributes, asPaths, communities, clusters := memory(s)
-		neighbors := v.neighbors()
 		var rows []object
 		for _, n := range neighbors {
 			state, prefixes := n.State, 0

@@ -46,7 +46,7 @@ var wordHelp = map[string]string{
 	"show": "Show state", "shutdown": "Disable", "summary": "Neighbors in short", "switchport": "Layer 2 port",
 	"timers": "Keepalive and hold time", "transport": "Transport of the session",
 	"unicast": "Unicast routes", "update-source": "Interface whose address sessions come from",
-	"version": "Version", "vrf": "VRF", "default": "The default one", "*": "All neighbors",
+	"version": "Version", "vrf": "VRF", "default": "The default one", "all": "All of them", "*": "All neighbors",
 	"json": "JSON", "json-pretty": "JSON on several lines", "include": "Lines that match", "grep": "Lines that match",
 	"exclude": "Lines that do not match", "begin": "From the first line that matches", "count": "Number of lines", "no-more": "No paging",
 	"0": "Password in clear", "3": "Password encrypted by a switch",
