@@ -350,7 +350,7 @@ func TestAbbreviationsAndErrors(t *testing.T) {
 		"sh run | i neighbor":             "show running-config | include neighbor",
 		"sh ip bgp sum vrf def":           "show ip bgp summary",
 		"sh ip bgp sum vrf all":           "show ip bgp summary",
-		"sh ip ro vrf a":                 "show ip route",
+		"sh ip ro vrf a":                  "show ip route",
 		"sh ip bgp|ex '^$'|no":            "show ip bgp | exclude '^$'",
 		"show ip bgp | include \"e2|65\"": "show ip bgp | include e2|65",
 	} {
