@@ -52,7 +52,7 @@ fuzz: ## run every fuzz target for FUZZTIME (3s)
 
 .PHONY: bench
 bench: build ## measure, print medians and compare; see bench/README.md
-	@.ci/deps frr iproute2
+	@.ci/deps curl iproute2 nftables openssl
 	@$(GO) run ./bench
 
 .PHONY: clean
