@@ -453,3 +453,19 @@ func TestPrevails(t *testing.T) {
 		}
 	}
 }
+
+// A peer with another password is silent, RFC 2385: the error says what to look
+// at, and not the password.
+func TestSilenceOfAPeerWithAPassword(t *testing.T) {
+	for password, want := range map[string]string{
+		"":       "connect failed: no answer",
+		"Sesame": "connect failed: no answer, as of a peer that has another password or none",
+	} {
+		b := newBench(func(c *bgp.Config) { c.Password = password })
+		b.do(bgp.Start{})
+		b.after(b.Info().RetryAt.Sub(b.now))
+		if got := b.Info().Error.Down.String(); got != want {
+			t.Errorf("with password %q: %q, want %q", password, got, want)
+		}
+	}
+}

@@ -61,14 +61,27 @@ func (m *Machine) retry(now time.Time) {
 	case Connect: // the attempt took too long: another one
 		m.emit(CancelDial{})
 		m.unreached++
-		m.fail(now, Down{Cause: CauseConnectFailed, Err: errConnectTimeout})
+		m.fail(now, Down{Cause: CauseConnectFailed, Err: m.silence()})
 		m.try(now)
 	default:
 		m.try(now)
 	}
 }
 
-var errConnectTimeout = errors.New("no answer")
+// silence is the error of an attempt that nobody answered. With a password it may
+// be the reason: a segment without the right signature is dropped without a word,
+// RFC 2385 2.0.
+func (m *Machine) silence() error {
+	if m.cfg.Password != "" {
+		return errSilencePassword
+	}
+	return errSilence
+}
+
+var (
+	errSilence         = errors.New("no answer")
+	errSilencePassword = errors.New("no answer, as of a peer that has another password or none")
+)
 
 // unreachedPause is the pause after an attempt that did not connect.
 func (m *Machine) unreachedPause() time.Duration {
