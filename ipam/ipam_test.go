@@ -125,7 +125,7 @@ func TestAllocation(t *testing.T) {
 			{svc("3", requests("203.0.113.1")), "AllocationFailed: 203.0.113.1 is in no pool"},
 			{svc("4", requests("192.0.2.0")), "AllocationFailed: pool a leaves out addresses that end in .0 or .255, as 192.0.2.0 does"},
 			{svc("5", requests("192.0.2.3"), from("b")), "AllocationFailed: 192.0.2.3 is in pool a, not in b as requested"},
-			{svc("6", from("c")), `AllocationFailed: there is no pool "c"`},
+			{svc("6", from("c")), `AllocationFailed: there is no pool "c", there are: a, b`},
 			{svc("7", requests("192.0.2.3"), clusterIPs("fd00::9")), "AllocationFailed: 192.0.2.3 does not fit the Service's families, IPv6"},
 			{svc("8", func(s *pharos.Service) { s.Refused = why.New(why.LoadBalancerFailed, "twice") }), "LoadBalancerFailed: twice"},
 			{svc("9", from("b")), "198.51.100.0 of b"},

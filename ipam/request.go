@@ -116,7 +116,7 @@ func (a *Allocator) choose(c *claim, want families) (*stock, []netip.Addr, why.R
 	if name := c.Service.RequestedPool; name != "" {
 		s := a.pools.named(name)
 		if s == nil {
-			return nil, nil, why.New(why.AllocationFailed, "there is no pool %q", name)
+			return nil, nil, why.New(why.AllocationFailed, "there is no pool %q%s", name, a.pools.others())
 		}
 		candidates = []*stock{s}
 	} else if candidates = a.pools.auto; len(candidates) == 0 {

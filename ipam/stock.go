@@ -3,9 +3,11 @@ package ipam
 import (
 	"cmp"
 	"container/heap"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/pharoslb/pharos"
 )
@@ -253,4 +255,22 @@ func (a *Allocator) Usage() []Usage {
 		out = append(out, Usage{s.pool.Name, v4.total, v4.used, v6.total, v6.used})
 	}
 	return out
+}
+
+// others names the pools that there are, for who asked for one that is not: the
+// first few, and how many more.
+func (p *pools) others() string {
+	const most = 5
+	var names []string
+	for i, s := range p.byName {
+		if i == most {
+			names = append(names, fmt.Sprintf("%d more", len(p.byName)-most))
+			break
+		}
+		names = append(names, s.pool.Name)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", there are: " + strings.Join(names, ", ")
 }
