@@ -87,6 +87,9 @@ func (b *boot) serve(ctx context.Context) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", b.serveLogs)
+	for _, stream := range []string{"exec", "attach", "portForward"} {
+		mux.HandleFunc("/"+stream+"/", refuseStream)
+	}
 	server := &http.Server{
 		Handler:           apiServerOnly(mux),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -112,6 +115,12 @@ func apiServerOnly(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuseStream answers kubectl exec, attach and port-forward: the lab has a way of
+// its own into a pod, on the caller's terminal and pipes.
+func refuseStream(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "the lab's nodes serve logs alone; in place of exec there is: pharos lab exec pod/NAMESPACE/NAME -- PROGRAM", http.StatusNotImplemented)
 }
 
 // serveLogs answers kubectl logs.

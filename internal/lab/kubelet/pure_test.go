@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -314,5 +317,14 @@ func TestWhatWasReadIsRememberedWhileTheAPIServerIsAway(t *testing.T) {
 	}
 	if _, err := r.remember("secret", "default", "settings", nil, away); err == nil {
 		t.Error("a Secret of the same name was found")
+	}
+}
+
+// kubectl shows the body of what is not a switch of protocols.
+func TestStreamsNameTheLabsOwnWay(t *testing.T) {
+	w := httptest.NewRecorder()
+	refuseStream(w, httptest.NewRequest(http.MethodPost, "/exec/default/web/web", nil))
+	if w.Code != http.StatusNotImplemented || !strings.Contains(w.Body.String(), "pharos lab exec pod/") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
