@@ -77,9 +77,10 @@ names.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runSwitch(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", "", "`FILE` with the configuration")
+	flags.StringVar(&f.config, "config", "", "the configuration's `FILE`")
 	flags.StringVar(&f.socket, "socket", filepath.Join(socketDir, "switch.sock"), "path of the socket that serves the command line")
 	flags.StringToStringVar(&f.interfaces, "interface", nil, "`NAME=DEVICE`: the device of an interface, may be repeated")
+	flags.Lookup("interface").DefValue = "" // help would show it as []
 	flags.BoolVar(&f.keepRoutes, "keep-routes", false, "leave the routes in the kernel at the end; the next run takes them over")
 	flags.StringVar(&f.listen, "listen-port", "179", "TCP port on which neighbors are listened for")
 	flags.StringVar(&f.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
