@@ -10,7 +10,7 @@
 //	    ▲        watch                     (pure)             (shared Maps)
 //	    │
 //	    ├── PATCH services/status ◄── Writer    first
-//	    └── POST, PATCH events    ◄── Recorder  when no status waits
+//	    └── POST, PATCH events    ◄── Recorder  when Services have settled
 //
 // Invariants: an object is converted when it arrives, and only its noun is kept;
 // an event that changes no noun wakes nobody; a Snapshot is Synced when every

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -9,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/google/go-cmp/cmp"
@@ -360,6 +363,58 @@ func TestRecorderQueue(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "event not recorded"); uint64(n) != st.Dropped-10 {
 		t.Errorf("the loss of %d warnings is logged %d times", st.Dropped-10, n)
+	}
+}
+
+// Events leave the API server to a burst of Services, but not for ever.
+func TestEventsWaitUntilServicesSettle(t *testing.T) {
+	s, stores := feed(t, Services)
+	for _, c := range []struct {
+		name         string
+		burst        time.Duration // a Service changes every 50 ms for so long
+		status       time.Duration // a status is being written for so long
+		from, before time.Duration // the event is written in between
+	}{
+		{"nothing going on", 0, 0, 0, time.Millisecond},
+		{"a Service was just made", time.Millisecond, 0, eventQuiet, eventQuiet + 10*time.Millisecond},
+		{"a burst", 3 * time.Second, 0, 3 * time.Second, 3*time.Second + eventQuiet},
+		{"a slow status", 0, 2 * time.Second, 2 * time.Second, 2*time.Second + eventQuiet},
+		{"no end of changes", 2 * eventPatience, 0, eventPatience, eventPatience + 10*time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := NewRecorder(RecorderOptions{Client: &Client{}, Source: s})
+			if c.status > 0 {
+				r.opts.Client.statuses.enter()
+				time.AfterFunc(c.status, r.opts.Client.statuses.leave)
+			}
+			start := time.Now()
+			change := func() {
+				stores[Services].Update(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: types.UID(rand.Text())}})
+			}
+			if c.burst > 0 {
+				change()
+			}
+			done := make(chan time.Duration)
+			go func() {
+				r.calm(t.Context(), &event{last: start})
+				done <- time.Since(start)
+			}()
+			for tick := time.NewTicker(50 * time.Millisecond); ; {
+				select {
+				case <-tick.C:
+					if time.Since(start) < c.burst {
+						change()
+					}
+					continue
+				case took := <-done:
+					if took < c.from || took >= c.before {
+						t.Errorf("%s: the event waits for %s, want at least %s and less than %s", c.name, took, c.from, c.before)
+					}
+				}
+				return
+			}
+		})
+		s.stirred = time.Time{}
 	}
 }
 

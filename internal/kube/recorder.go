@@ -35,8 +35,11 @@ const (
 	// repeatPause is the least time between two writes of one event.
 	repeatPause = 30 * time.Second
 
-	// eventPatience bounds how long an event waits for statuses to be written.
-	eventPatience = 2 * time.Second
+	// An event waits until no status is being written and no Service has changed
+	// for eventQuiet, so that a burst of Services has the API server to itself;
+	// but no longer than eventPatience after it happened.
+	eventQuiet    = 100 * time.Millisecond
+	eventPatience = 10 * time.Second
 
 	// An event that could not be written is tried again after these pauses; one
 	// that was refused, maxRefusals times in all, and once while every event is.
@@ -56,9 +59,9 @@ type RecorderOptions struct {
 	Log       *slog.Logger
 }
 
-// Recorder records reasons as Kubernetes Events: in the background, after
-// statuses, each once with a count. Its methods may be called from any goroutine
-// and return at once.
+// Recorder records reasons as Kubernetes Events: in the background, once Services
+// have settled, each once with a count. Its methods may be called from any
+// goroutine and return at once.
 type Recorder struct {
 	opts RecorderOptions
 	log  *slog.Logger
@@ -130,6 +133,13 @@ func (s *Source) serviceUID(name pharos.Name) types.UID {
 		return types.UID(svc.UID)
 	}
 	return ""
+}
+
+// serviceChanged returns when a Service last changed.
+func (s *Source) serviceChanged() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stirred
 }
 
 func (s *Source) configUID() types.UID {
@@ -260,7 +270,7 @@ func (r *Recorder) work(ctx context.Context) {
 			pause(ctx, wait, r.wake)
 			continue
 		}
-		r.opts.Client.statuses.wait(ctx, eventPatience)
+		r.calm(ctx, e)
 		backoff := minEventBackoff
 		for refusals := 0; ; {
 			count, err := r.write(ctx, e)
@@ -279,6 +289,25 @@ func (r *Recorder) work(ctx context.Context) {
 			pause(ctx, backoff, nil)
 			backoff = min(2*backoff, maxEventBackoff)
 		}
+	}
+}
+
+// calm waits until nothing more important than the event is going on.
+func (r *Recorder) calm(ctx context.Context, e *event) {
+	r.mu.Lock()
+	latest := e.last.Add(eventPatience)
+	r.mu.Unlock()
+	for ctx.Err() == nil {
+		r.opts.Client.statuses.wait(ctx, time.Until(latest))
+		quiet := r.opts.Source.serviceChanged().Add(eventQuiet)
+		if quiet.After(latest) {
+			quiet = latest
+		}
+		left := time.Until(quiet)
+		if left <= 0 {
+			return
+		}
+		pause(ctx, left, nil)
 	}
 }
 

@@ -76,6 +76,7 @@ type Source struct {
 	mu       sync.Mutex // held by whoever publishes a Snapshot
 	kinds    []*kindState
 	services map[pharos.Name]serviceRef
+	stirred  time.Time                         // when a Service last changed
 	slices   map[pharos.Name]map[string]*slice // Service → slice's name → slice
 	owners   map[pharos.Name]pharos.Name       // slice → Service
 	nodeUIDs map[string]string
@@ -204,7 +205,11 @@ func (s *Source) connected(k *kindState, err error) {
 func (s *Source) apply(change func(next *pharos.Snapshot) bool) {
 	s.mu.Lock()
 	next := *s.newest.Load()
+	services := next.Services
 	changed := change(&next)
+	if next.Services != services {
+		s.stirred = time.Now()
+	}
 	if changed {
 		next.Revision++
 		s.newest.Store(&next)
