@@ -15,7 +15,6 @@ const (
 	AllocationFailed        // no address can be given as the Service asks
 	ClearAssignment         // the address was taken back
 	LoadBalancerFailed      // the Service's request contradicts itself
-	NoPools                 // no configuration names any pool
 	ClassMismatch           // another load balancer's class is named
 	NotLoadBalancer         // the Service's type needs no address
 	NotSynced               // the cluster is not yet known in full
@@ -64,7 +63,6 @@ var codes = [...]info{
 	AllocationFailed:            {"AllocationFailed", true, "no address can be given as the Service asks"},
 	ClearAssignment:             {"ClearAssignment", false, "the Service's address was taken back"},
 	LoadBalancerFailed:          {"LoadBalancerFailed", true, "the Service's request contradicts itself"},
-	NoPools:                     {"noPools", false, "no pool is configured"},
 	ClassMismatch:               {"classMismatch", false, "the Service names another load balancer class"},
 	NotLoadBalancer:             {"notLoadBalancer", false, "the Service is not of type LoadBalancer"},
 	NotSynced:                   {"notSynced", false, "the cluster is not yet known in full"},
