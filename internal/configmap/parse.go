@@ -131,7 +131,11 @@ func (p *parser) document(text []byte) (value, bool) {
 			line, _ = strconv.Atoi(m[1])
 			message = message[len(m[0]):]
 		}
-		p.fail(line, "", "not YAML: "+message, "")
+		hint := ""
+		if strings.Contains(message, "cannot start any token") && bytes.ContainsRune(text, '\t') {
+			hint = "tabs do not indent, blanks do"
+		}
+		p.fail(line, "", "not YAML: "+message, hint)
 		return value{}, false
 	}
 	if len(doc.Content) != 1 {

@@ -128,6 +128,7 @@ func pools(entries ...string) string {
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"not YAML", "peers: [", "line 1: not YAML: did not find expected node content"},
+		{"tabs", "peers:\n\t- my-asn: 1", "line 2: not YAML: found character that cannot start any token (tabs do not indent, blanks do)"},
 		{"a list", "- peers", "line 1: is a list, must be a mapping"},
 		{"two documents", "peers: []\n---\npeers: []\n", "line 2: a second YAML document begins (put everything into one)"},
 		{"unknown field", "peer: []\n", "line 1: peer: there is no such field (did you mean peers?)"},
