@@ -99,22 +99,22 @@ func TestRights(t *testing.T) {
 	for account, want := range map[string][]string{
 		"controller": {
 			"events create,patch",
-			"metallb-system: configmaps get,list,watch of config",
-			"services get,list,watch",
+			"metallb-system: configmaps list,watch of config",
+			"services list,watch",
 			"services/status patch",
 		},
 		"speaker": {
-			"endpointslices get,list,watch",
+			"endpointslices list,watch",
 			"events create,patch",
-			"metallb-system: configmaps get,list,watch of config",
-			"nodes get,list,watch",
-			"services get,list,watch",
+			"metallb-system: configmaps list,watch of config",
+			"nodes list,watch",
+			"services list,watch",
 		},
 		"pharos-proxy": {
-			"endpointslices get,list,watch",
+			"endpointslices list,watch",
 			"events create,patch",
-			"nodes get,list,watch",
-			"services get,list,watch",
+			"nodes list,watch",
+			"services list,watch",
 		},
 	} {
 		if got := rightsOf(objects, account); !slices.Equal(got, want) {
