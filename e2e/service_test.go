@@ -256,6 +256,10 @@ func datagrams(w world) {
 	w.apply(strings.Replace(balanced("datagrams", mirrorUDP, "", ""), "{port: "+mirrorUDP+"}", "{port: "+mirrorUDP+", protocol: UDP}", 1))
 	defer w.remove("datagrams")
 	addr := net.JoinHostPort(w.allocated("datagrams"), mirrorUDP)
+	// Nobody sends a datagram again that comes to a node before the Service does.
+	for _, n := range w.Topology().Nodes {
+		w.meetings(n.Name, "udp", addr, 1)
+	}
 	if pods := met(w.meetings(lab.Client, "udp", addr, 40)); len(pods) != 3 {
 		w.t.Errorf("answered %v", pods)
 	}
