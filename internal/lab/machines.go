@@ -53,8 +53,11 @@ func (l *Lab) startCluster(ctx context.Context) error {
 		names = append(names, "node/"+n.plan.Name)
 	}
 	l.opts.Progress("nodes", "waiting until all are Ready")
-	if err := l.wait(ctx, append([]string{"--for=create"}, names...)...); err != nil {
-		return err
+	// One by one: where several are missing, kubectl does not wait for them.
+	for _, name := range names {
+		if err := l.wait(ctx, "--for=create", name); err != nil {
+			return err
+		}
 	}
 	return l.wait(ctx, append([]string{"--for=condition=Ready"}, names...)...)
 }
