@@ -108,7 +108,7 @@ func firstRequest(ctx context.Context, w *world) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{Timeout: 100 * time.Millisecond, Transport: &http.Transport{DialContext: ns.DialContext, DisableKeepAlives: true}}
+	client := http.Client{Timeout: 20 * time.Millisecond, Transport: &http.Transport{DialContext: ns.DialContext, DisableKeepAlives: true}}
 	var took []time.Duration
 	for i := range 10 {
 		name := fmt.Sprintf("first-%d", i)
