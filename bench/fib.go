@@ -96,6 +96,13 @@ func (f *fib) wait(ctx context.Context, what string, enough func() bool) (time.T
 	}
 }
 
+// count returns how many routes there are.
+func (f *fib) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.hops)
+}
+
 // waitFull returns when one address is routed over every node.
 func (f *fib) waitFull(ctx context.Context, addr netip.Addr) (time.Time, error) {
 	return f.wait(ctx, "route "+addr.String(), func() bool { return f.hops[addr] == f.nodes })

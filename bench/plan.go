@@ -32,7 +32,7 @@ func plan(many, most int) []group {
 		{"replace", false, replace},
 		{"delete one", false, deleteOne},
 		{"restart controller", false, restartController},
-		{"restart speakers", false, func(ctx context.Context, w *world) ([]row, error) { return restartSpeakers(ctx, w, many) }},
+		{"restart speakers", false, restartSpeakers},
 		{"delete all", true, func(ctx context.Context, w *world) ([]row, error) { return deleteAll(ctx, w, many) }},
 	}
 	if most > 0 {
@@ -279,12 +279,10 @@ func restartController(ctx context.Context, w *world) ([]row, error) {
 }
 
 // restartSpeakers kills one speaker after the other and waits for its routes.
-func restartSpeakers(ctx context.Context, w *world, n int) ([]row, error) {
+func restartSpeakers(ctx context.Context, w *world) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	w.fib.mu.Lock()
-	n = len(w.fib.hops)
-	w.fib.mu.Unlock()
+	n := w.fib.count()
 	if _, err := w.fib.waitCount(ctx, n); err != nil {
 		return nil, err
 	}
