@@ -43,8 +43,20 @@ type Config struct {
 	// which the peer's are taken. The zero value leaves it to the kernel's
 	// routes and takes the peer's connections on any address.
 	LocalAddr netip.Addr
-	// RemoteAddr is the peer's address, with a zone if it is link-local.
+	// RemoteAddr is the peer's address, with the interface as zone if it is IPv6
+	// link-local. Exactly one of RemoteAddr, RemotePrefix and Interface says who
+	// the peer is.
 	RemoteAddr netip.Addr
+	// RemotePrefix, in place of an address, admits every host in it that connects
+	// (dynamic neighbors): such a peer is never dialed. Hosts that a longer prefix
+	// or an address of another peer covers belong to that one. All of them share
+	// the Password or the AO keys.
+	RemotePrefix netip.Prefix
+	// Interface, in place of an address, makes the peer unnumbered: it is the one
+	// neighbor on this link, whose IPv6 link-local address is learned from its
+	// router advertisements (RFC 4861 §4.2). Until Resolve has filled in
+	// RemoteAddr, the session waits.
+	Interface string
 	// RemotePort is the TCP port we dial; 0 means 179.
 	RemotePort uint16
 	// HoldTime is the hold time we propose: 0 (never expires) or 3 s to 65535 s
@@ -61,8 +73,16 @@ type Config struct {
 	// Password is the key of TCP MD5 signatures (RFC 2385), at most 80 octets;
 	// empty means none. It is never logged and no Status shows it.
 	Password string
+	// AO are the keys of TCP-AO (RFC 5925), in place of a Password; none means
+	// that it is not used. The first is the one we ask the peer to sign with,
+	// and sign with ourselves until the peer asks for another. Keys that are added,
+	// removed or put in another order are taken over by the session as it goes on,
+	// if the peer has at least one of the new ones; it is only when a key's secret
+	// or algorithm changes under the same IDs that it begins anew. Where the
+	// kernel lacks TCP-AO, the peer is neither dialed nor let in.
+	AO []AOKey
 	// Families are the address families we offer; what the peer offers too is
-	// used. Nil means the family of RemoteAddr.
+	// used. Nil means the session's own family.
 	Families []wire.Family
 	// NextHopIPv4 and NextHopIPv6 stand for "self" in routes whose family is not
 	// the session's own: over IPv4 an IPv6 route needs NextHopIPv6, and the
@@ -99,11 +119,8 @@ func (c *Config) Validate() error {
 	if !c.RouterID.Is4() || c.RouterID.IsUnspecified() {
 		bad("router id %v is not a non-zero IPv4 address", c.RouterID)
 	}
-	if !c.RemoteAddr.IsValid() || c.RemoteAddr.IsUnspecified() || c.RemoteAddr.IsMulticast() {
-		bad("remote address %v is not a host's", c.RemoteAddr)
-	}
-	if c.LocalAddr.IsValid() && c.LocalAddr.Unmap().Is4() != c.RemoteAddr.Unmap().Is4() {
-		bad("local address %v and remote address %v are of different families", c.LocalAddr, c.RemoteAddr)
+	if err := c.validateRemote(); err != nil {
+		errs = append(errs, err)
 	}
 	if h := c.HoldTime; h != nil && *h != 0 && (*h < 3*time.Second || *h > 65535*time.Second || *h%time.Second != 0) {
 		bad("hold time %v is neither 0 nor whole seconds of 3s to 65535s (RFC 4271 §4.2)", *h)
@@ -121,6 +138,9 @@ func (c *Config) Validate() error {
 	}
 	if len(c.Password) > maxPassword {
 		bad("password is longer than %d octets", maxPassword)
+	}
+	if err := c.validateAO(); err != nil {
+		errs = append(errs, err)
 	}
 	for _, f := range c.Families {
 		if f != wire.IPv4Unicast && f != wire.IPv6Unicast {
@@ -184,7 +204,7 @@ func (c *Config) families() []wire.Family {
 	if len(c.Families) > 0 {
 		return c.Families
 	}
-	if c.RemoteAddr.Unmap().Is4() {
+	if c.over4() {
 		return []wire.Family{wire.IPv4Unicast}
 	}
 	return []wire.Family{wire.IPv6Unicast}
@@ -194,6 +214,9 @@ func (c *Config) families() []wire.Family {
 // addresses unmapped and the families in order, each once.
 func (c Config) normal() Config {
 	c.RemoteAddr, c.LocalAddr = c.RemoteAddr.Unmap(), c.LocalAddr.Unmap()
+	c.RemotePrefix = c.RemotePrefix.Masked()
+	c.Passive = c.Passive || !c.RemoteAddr.IsValid()
+	c.AO = normalAO(c.AO)
 	c.HoldTime, c.KeepaliveTime = clonePtr(c.HoldTime), clonePtr(c.KeepaliveTime)
 	c.Families = slices.Clone(c.Families)
 	slices.SortFunc(c.Families, func(a, b wire.Family) int {
@@ -206,11 +229,12 @@ func (c Config) normal() Config {
 // equal compares normal configurations.
 func (c *Config) equal(o *Config) bool {
 	a, b := *c, *o
-	if !slices.Equal(a.Families, b.Families) || !equalPtr(a.HoldTime, b.HoldTime) || !equalPtr(a.KeepaliveTime, b.KeepaliveTime) {
+	if !slices.Equal(a.Families, b.Families) || !slices.Equal(a.AO, b.AO) || !equalPtr(a.HoldTime, b.HoldTime) || !equalPtr(a.KeepaliveTime, b.KeepaliveTime) {
 		return false
 	}
 	return a.Name == b.Name && a.LocalAS == b.LocalAS && a.RemoteAS == b.RemoteAS && a.RouterID == b.RouterID &&
 		a.LocalAddr == b.LocalAddr && a.RemoteAddr == b.RemoteAddr && a.RemotePort == b.RemotePort &&
+		a.RemotePrefix == b.RemotePrefix && a.Interface == b.Interface &&
 		a.ConnectRetry == b.ConnectRetry && a.Password == b.Password &&
 		a.NextHopIPv4 == b.NextHopIPv4 && a.NextHopIPv6 == b.NextHopIPv6 &&
 		a.Passive == b.Passive && a.MultiHop == b.MultiHop && a.TTLSecurity == b.TTLSecurity
@@ -238,6 +262,8 @@ func validateSet(peers []Config) ([]Config, error) {
 	type endpoint struct {
 		local  netip.Addr
 		remote netip.AddrPort
+		prefix netip.Prefix
+		link   string
 	}
 	names := make(map[string]bool, len(peers))
 	ends := make(map[endpoint]string, len(peers))
@@ -253,9 +279,12 @@ func validateSet(peers []Config) ([]Config, error) {
 			errs = append(errs, fmt.Errorf("peer %q: name given twice", c.Name))
 		}
 		names[c.Name] = true
-		end := endpoint{c.LocalAddr, c.Remote()}
+		end := endpoint{local: c.LocalAddr, remote: c.Remote(), prefix: c.RemotePrefix}
+		if c.Unnumbered() {
+			end.link = c.Interface
+		}
 		if other, ok := ends[end]; ok {
-			errs = append(errs, fmt.Errorf("peer %q: same remote address, port and local address as peer %q", c.Name, other))
+			errs = append(errs, fmt.Errorf("peer %q: same remote and local end as peer %q", c.Name, other))
 		}
 		ends[end] = c.Name
 		out = append(out, c)

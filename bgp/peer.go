@@ -65,7 +65,7 @@ type dialResult struct {
 func newPeer(c Config, opt Options) *peer {
 	p := &peer{
 		name: c.Name, opt: opt,
-		log:      opt.Log.With("peer", c.Name, "remote", c.RemoteAddr),
+		log:      opt.Log.With("peer", c.Name, "remote", c.who()),
 		routes:   newAdjOut(),
 		poked:    make(chan struct{}, 1),
 		resets:   make(chan struct{}, 1),
@@ -198,10 +198,14 @@ func (p *peer) reconfigure() {
 	if c.equal(&p.cfg) {
 		return
 	}
+	if p.rekey(&c) {
+		p.cfg = c
+		return
+	}
 	p.step(Stop{CauseConfigChange, cease(wire.SubCeaseConfigChange)})
 	before := p.m.Info()
 	p.cfg = c
-	p.log = p.opt.Log.With("peer", c.Name, "remote", c.RemoteAddr)
+	p.log = p.opt.Log.With("peer", c.Name, "remote", c.who())
 	p.m = NewMachine(c, rand.Uint64())
 	p.m.inherit(before)
 	p.step(Start{})

@@ -35,9 +35,8 @@ func (p *peer) publish() {
 }
 
 func (p *peer) setStatusConfig(c Config) {
-	p.status.Authenticated = c.Password != ""
-	c.Password = ""
-	p.status.Config = c
+	p.status.Authenticated = c.Password != "" || len(c.AO) > 0
+	p.status.Config = c.withoutSecrets()
 }
 
 // Status tells of the neighbor.

@@ -63,8 +63,9 @@ type FamilyStatus struct {
 // but for slices that nobody changes.
 type SessionStatus struct {
 	Name   string
-	Config Config // as in force, without the password
-	// Authenticated says that the configuration has a password (TCP MD5).
+	Config Config // as in force, without password and secrets
+	// Authenticated says that the configuration has a password (TCP MD5) or keys
+	// (TCP-AO).
 	Authenticated bool
 
 	State State
