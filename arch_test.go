@@ -64,6 +64,8 @@ var rules = []rule{
 	{"e2e", []string{"..."}},
 	{"interop", []string{"..."}},
 	{"bench/...", []string{"..."}},
+	// Engines as libraries, without the roles.
+	{"examples/announce", []string{"bgp", "bgp/wire", "internal/linux/bgptcp"}},
 }
 
 // covers reports whether pattern names pkg.

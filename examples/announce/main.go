@@ -1,0 +1,76 @@
+// Command announce originates a file's prefixes, one a line, to a BGP neighbor: the
+// engine as a library, without Kubernetes.
+//
+//	printf '192.0.2.1/32\n192.0.2.2/32\n' >vips
+//	go run ./examples/announce -local 65001@10.0.0.1 -peer 65000@10.0.0.254 vips
+//
+// After a change of the file, SIGHUP has it read again, and what differs is sent. An
+// IPv6 address with a port is written in brackets. SIGINT and SIGTERM say goodbye.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/internal/linux/bgptcp"
+)
+
+func main() {
+	c := bgp.Config{Name: "peer"}
+	flag.Func("local", "our `AS@ADDRESS`", func(s string) error { return endpoint(s, &c.LocalAS, &c.LocalAddr, nil) })
+	flag.Func("peer", "the neighbor's `AS@ADDRESS[:PORT]`", func(s string) error { return endpoint(s, &c.RemoteAS, &c.RemoteAddr, &c.RemotePort) })
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := announce(ctx, c, flag.Arg(0)); err != nil {
+		fmt.Fprintln(os.Stderr, "announce:", err)
+		os.Exit(1)
+	}
+}
+
+func announce(ctx context.Context, c bgp.Config, file string) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	last := c.LocalAddr.As16()
+	c.RouterID = netip.AddrFrom4([4]byte(last[12:])) // any number that is ours alone (RFC 6286)
+	server, err := bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Log: slog.Default()})
+	if err != nil {
+		return err
+	}
+	if err := server.SetPeers([]bgp.Config{c}); err != nil {
+		return err
+	}
+	prefixes, err := read(file)
+	if err != nil {
+		return err
+	}
+	attrs := new(bgp.Attrs) // one set for all, so that they share UPDATEs
+	server.Apply(changes(c.Name, prefixes, attrs))
+	go func() {
+		for range hangup {
+			fresh, err := read(file)
+			if err != nil {
+				slog.Error("the file is refused; what was announced stays", "err", err)
+				continue
+			}
+			// Of a prefix that goes and comes at once the neighbor hears nothing.
+			server.Apply(append(changes(c.Name, prefixes, nil), changes(c.Name, fresh, attrs)...))
+			prefixes = fresh
+		}
+	}()
+	return server.Run(ctx)
+}
+
+func changes(peer string, prefixes []netip.Prefix, attrs *bgp.Attrs) (all []bgp.Change) {
+	for _, p := range prefixes {
+		all = append(all, bgp.Change{Peer: peer, Prefix: p, Attrs: attrs})
+	}
+	return all
+}
