@@ -226,15 +226,16 @@ func (c *conn) write(buf []byte) error {
 	return nil
 }
 
-// goodbye writes the NOTIFICATION, gives the peer the time to read it, and closes.
-// Closing at once could make the kernel send RST for octets not yet read, and the
-// peer lose the NOTIFICATION.
+// goodbye writes the NOTIFICATION, unless take has got it already, gives the peer the
+// time to read it, and closes. Closing at once could make the kernel send RST for
+// octets not yet read, and the peer lose the NOTIFICATION. finish without one has
+// closed the connection: then every step fails at once.
 func (c *conn) goodbye(buf []byte) {
 	defer c.nc.Close()
 	c.mu.Lock()
 	buf = append(buf, c.control...)
 	c.mu.Unlock()
-	if len(buf) == 0 || c.write(buf) != nil {
+	if c.write(buf) != nil {
 		return
 	}
 	h, ok := c.nc.(halfCloser)

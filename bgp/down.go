@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/pharoslb/pharos/bgp/wire"
 )
@@ -25,6 +26,8 @@ const (
 	CauseProtocolError          // the peer broke the protocol; we sent NOTIFICATION
 	CauseConnectionLost         // TCP closed or failed
 	CauseConnectFailed          // TCP could not connect
+	CauseRefused                // the caller refused the peer (Server.Refuse)
+	CausePathDown               // the path to the peer is dead, says the Detector (RFC 5882 §4.3)
 )
 
 var causeTexts = [...]string{
@@ -42,6 +45,8 @@ var causeTexts = [...]string{
 	CauseProtocolError:    "protocol error",
 	CauseConnectionLost:   "connection lost",
 	CauseConnectFailed:    "connect failed",
+	CauseRefused:          "refused",
+	CausePathDown:         "bfd session down",
 }
 
 // String is a short constant phrase, fit for logs and metrics.
@@ -61,6 +66,20 @@ type Down struct {
 	// Err is what the transport said, for CauseConnectionLost and
 	// CauseConnectFailed.
 	Err error
+	// Retain says for which families, and for how long, the routes of a session that
+	// was Established are to be kept as stale (RFC 4724 §4.2); those of any other
+	// family are gone at once (RFC 4271 §8.2.2).
+	Retain []Retention
+}
+
+// Retention is how long the routes of one family outlive their session.
+type Retention struct {
+	Family wire.Family
+	// Restart is how long the peer has to come back.
+	Restart time.Duration
+	// LongLived is for how long more the routes are kept, as long-lived stale ones
+	// (RFC 9494 §4.2); 0: they are not.
+	LongLived time.Duration
 }
 
 // ByPeer tells if it was the peer's doing: its NOTIFICATION, or its end of the

@@ -63,6 +63,8 @@ type (
 	// SendStalled says that the peer took nothing for the send hold time (RFC 9687's
 	// event 29).
 	SendStalled struct{ Conn ConnID }
+	// PathDown says that the path to the peer is dead (RFC 5882 §4.3).
+	PathDown struct{}
 	// Alive answers Probe.
 	Alive struct {
 		Conn  ConnID
@@ -84,6 +86,7 @@ func (RefreshReceived) event()      {}
 func (NotificationReceived) event() {}
 func (Malformed) event()            {}
 func (SendStalled) event()          {}
+func (PathDown) event()             {}
 func (Alive) event()                {}
 
 // Effect is something to be done, in the order given.

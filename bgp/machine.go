@@ -175,6 +175,11 @@ func (m *Machine) step(now time.Time, in Event) {
 			// RFC 9687 §3.2: no NOTIFICATION would get through.
 			m.drop(now, l, Down{Cause: CauseSendHoldTimer})
 		}
+	case PathDown:
+		// Below Established there is nothing that the path's loss could take away.
+		if l := m.established(); l != nil {
+			m.drop(now, l, Down{Cause: CausePathDown, Notification: cease(wire.SubCeaseBFDDown)})
+		}
 	case Alive:
 		if l := m.link(e.Conn); l != nil && l.state == Established {
 			m.judge(now, l, e.Alive)

@@ -204,6 +204,7 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.OpenConfirm, "26 keepalive", do(bgp.KeepaliveReceived{Conn: 1}), "up 1", bgp.Established},
 		{bgp.OpenConfirm, "27 update", do(bgp.UpdateReceived{Conn: 1}), "close 1 5/2 02, failed: protocol error", bgp.Idle},
 		{bgp.OpenConfirm, "28 update error", do(bad(3, 1)), "close 1 5/2 02, failed: protocol error", bgp.Idle},
+		{bgp.OpenConfirm, "path down", do(bgp.PathDown{}), "", bgp.OpenConfirm},
 		{bgp.OpenConfirm, "route refresh", do(bgp.RefreshReceived{Conn: 1}), "close 1 5/2 05, failed: protocol error", bgp.Idle},
 
 		{bgp.Established, "1,3 start", do(bgp.Start{}), "", bgp.Established},
@@ -222,6 +223,7 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.Established, "27 update", do(bgp.UpdateReceived{Conn: 1}), "deliver 1", bgp.Established},
 		{bgp.Established, "28 update error", do(bad(3, 9)), "close 1 3/9, ended: protocol error", bgp.Idle},
 		{bgp.Established, "route refresh", do(bgp.RefreshReceived{Conn: 1}), "deliver 1", bgp.Established},
+		{bgp.Established, "path down", do(bgp.PathDown{}), "close 1 6/10, ended: bfd session down", bgp.Idle},
 		{bgp.Established, "29 send hold timer", do(bgp.SendStalled{Conn: 1}), "close 1, ended: send hold timer expired", bgp.Idle},
 	} {
 		t.Run(r.from.String()+"/"+r.event, func(t *testing.T) {

@@ -28,16 +28,17 @@ type peer struct {
 	routes   *adjOut
 	tally    tally
 	poked    chan struct{}
-	resets   chan struct{} // Reset was asked for
+	commands chan struct{} // there is something in pending
 	leave    chan struct{} // closed by quit
 	done     chan struct{} // closed when run is over
 	accepted chan net.Conn
 	dialed   chan dialResult
 	inbox    chan batch
 
-	mu     sync.Mutex
-	wanted Config
-	status SessionStatus
+	mu      sync.Mutex
+	wanted  Config
+	pending []command // the latest of each cause
+	status  SessionStatus
 
 	// Owned by run.
 	cfg      Config
@@ -68,7 +69,7 @@ func newPeer(c Config, opt Options) *peer {
 		log:      opt.Log.With("peer", c.Name, "remote", c.who()),
 		routes:   newAdjOut(),
 		poked:    make(chan struct{}, 1),
-		resets:   make(chan struct{}, 1),
+		commands: make(chan struct{}, 1),
 		leave:    make(chan struct{}),
 		done:     make(chan struct{}),
 		accepted: make(chan net.Conn, 4),
@@ -96,11 +97,42 @@ func (p *peer) want(c Config) {
 	}
 }
 
-// reset asks for the session to be closed and opened anew.
-func (p *peer) reset() {
+// command is what somebody outside wants: the session to be closed, and opened anew
+// or not.
+type command struct {
+	cause Cause
+	say   *wire.Notification
+	again bool
+}
+
+// command has run close the session. It never waits; what was asked for already is
+// not asked for twice.
+func (p *peer) command(c command) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pending = slices.DeleteFunc(p.pending, func(o command) bool { return o.cause == c.cause })
+	p.pending = append(p.pending, c)
 	select {
-	case p.resets <- struct{}{}:
-	default: // asked for already
+	case p.commands <- struct{}{}:
+	default:
+	}
+}
+
+// obey carries out what was asked for.
+func (p *peer) obey() {
+	p.mu.Lock()
+	pending := p.pending
+	p.pending = nil
+	p.mu.Unlock()
+	for _, c := range pending {
+		if c.cause == CausePathDown {
+			p.step(PathDown{})
+			continue
+		}
+		p.step(Stop{c.cause, c.say})
+		if c.again {
+			p.step(Start{})
+		}
 	}
 }
 
@@ -148,9 +180,8 @@ func (p *peer) run(ctx context.Context) {
 			return
 		case <-p.poked:
 			p.reconfigure()
-		case <-p.resets:
-			p.step(Stop{CauseReset, cease(wire.SubCeaseReset)})
-			p.step(Start{})
+		case <-p.commands:
+			p.obey()
 		case c := <-p.accepted:
 			p.step(Accepted{p.adopt(c)})
 		case r := <-p.dialed:
@@ -265,9 +296,9 @@ func (p *peer) up(f Up) {
 	p.in.announced, p.in.withdrawn = 0, 0
 	p.ends = make(map[wire.Family]time.Time)
 	p.lastFail = ""
+	p.publish() // first, so that nobody who has our routes can find the session not up
 	c.attach(p.m.Info().HoldTime)
 	p.routes.attach(newOutbound(&p.cfg, f.Session, c.local.Addr()), c)
-	p.publish()
 	p.log.Info("bgp session established", "local", c.local, "port", c.remote.Port())
 	p.opt.Handler.Established(p.name, p.Status())
 }
@@ -284,7 +315,7 @@ func (p *peer) failed(d Down) {
 // level is how loud the log is about an end: what was asked for is no warning.
 func (c Cause) level() slog.Level {
 	switch c {
-	case CauseShutdown, CauseDeconfigured, CauseConfigChange, CauseReset:
+	case CauseShutdown, CauseDeconfigured, CauseConfigChange, CauseReset, CauseRefused:
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

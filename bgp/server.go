@@ -205,13 +205,32 @@ func (s *Server) SetPeers(peers []Config) error {
 
 // Reset closes the sessions of the named peers with Cease, administrative reset
 // (RFC 4486 §4), and opens them anew at once; what Apply asked for and the
-// counters stay. Names that SetPeers does not know are ignored. It does not wait.
-func (s *Server) Reset(names ...string) {
+// counters stay. The text is for the peers' operators (RFC 9003) and may be empty.
+// A peer that Refuse keeps out comes back. Names that SetPeers does not know are
+// ignored. It does not wait.
+func (s *Server) Reset(text string, names ...string) {
+	s.command(command{cause: CauseReset, say: farewell(wire.SubCeaseReset, text), again: true}, names...)
+}
+
+// Refuse closes a peer's session with a NOTIFICATION and keeps the peer out until
+// Reset or another configuration. It does not wait.
+func (s *Server) Refuse(name string, n *wire.Notification) {
+	s.command(command{cause: CauseRefused, say: n}, name)
+}
+
+// PathDown says that the path to a peer is dead: its session ends at once, whatever
+// its timers say (RFC 5882 §4.3), and its routes are not kept. It does not wait.
+func (s *Server) PathDown(name string) {
+	s.command(command{cause: CausePathDown}, name)
+}
+
+// command tells peers to end their sessions.
+func (s *Server) command(c command, names ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range names {
 		if p := s.peers[name]; p != nil && s.ctx != nil {
-			p.reset()
+			p.command(c)
 		}
 	}
 }
@@ -335,4 +354,6 @@ func (nobody) Established(string, SessionStatus) {}
 func (nobody) Update(string, *wire.Update)       {}
 func (nobody) EndOfRIB(string, wire.Family)      {}
 func (nobody) Refresh(string, wire.Family)       {}
+func (nobody) RefreshBegin(string, wire.Family)  {}
+func (nobody) RefreshEnd(string, wire.Family)    {}
 func (nobody) Closed(string, Down)               {}

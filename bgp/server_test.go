@@ -359,7 +359,6 @@ func TestSetPeersTouchesOnlyWhatChanged(t *testing.T) {
 		n := bgptest.NewNet()
 		ab, ac := conf(hostA, hostB), conf(hostA, hostC)
 		a := speak(t, n, hostA, true, ab, ac)
-		passive := func(c bgp.Config) bgp.Config { c.Passive = true; return c }
 		b := speak(t, n, hostB, true, passive(conf(hostB, hostA)))
 		c := speak(t, n, hostC, true, passive(conf(hostC, hostA)))
 		attrs := &bgp.Attrs{}
@@ -426,20 +425,24 @@ func TestSetPeersTouchesOnlyWhatChanged(t *testing.T) {
 	})
 }
 
+func passive(c bgp.Config) bgp.Config {
+	c.Passive = true
+	return c
+}
+
 func TestResetKeepsRoutesAndHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bgptest.NewNet()
 		a := speak(t, n, hostA, true, conf(hostA, hostB), conf(hostA, hostC))
-		passive := func(c bgp.Config) bgp.Config { c.Passive = true; return c }
 		b := speak(t, n, hostB, true, passive(conf(hostB, hostA)))
 		c := speak(t, n, hostC, true, passive(conf(hostC, hostA)))
 		announce(a, hostB, &bgp.Attrs{}, "172.19.100.1/32")
 		b.heard.WaitRoutes(t, hostA.String(), "172.19.100.1/32")
 		c.heard.WaitUp(t, hostA.String(), 1)
 		begin := time.Now()
-		a.Reset(hostB.String(), "a stranger")
+		a.Reset("moving to rack 7", hostB.String(), "a stranger")
 		h := b.heard.WaitUp(t, hostA.String(), 2)
-		if d := h.Downs[0]; d.Notification == nil || d.Notification.Code != 6 || d.Notification.Subcode != 4 {
+		if d := h.Downs[0]; d.String() != `notification received: Cease/Administrative Reset (6/4): "moving to rack 7"` {
 			t.Errorf("b was told %v", d)
 		}
 		if took := time.Since(begin); took > time.Second {
@@ -453,6 +456,48 @@ func TestResetKeepsRoutesAndHistory(t *testing.T) {
 		if ups := c.heard.Heard(hostA.String()).Ups; ups != 1 {
 			t.Errorf("c has had %d sessions", ups)
 		}
+	})
+}
+
+// A peer that was refused stays out until it is reset.
+func TestRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := bgptest.NewNet()
+		a := speak(t, n, hostA, true, conf(hostA, hostB))
+		b := speak(t, n, hostB, true, passive(conf(hostB, hostA)))
+		a.heard.WaitUp(t, hostB.String(), 1)
+		b.heard.WaitUp(t, hostA.String(), 1)
+		a.Refuse(hostB.String(), &wire.Notification{Code: wire.CodeCease, Subcode: wire.SubCeaseMaxPrefixes})
+		if d := b.heard.WaitDown(t, hostA.String(), 1).Downs[0]; d.Notification == nil || d.Notification.Subcode != wire.SubCeaseMaxPrefixes {
+			t.Errorf("b was told %v", d)
+		}
+		pass(10 * time.Minute)
+		if st := status(t, a); st.State != bgp.Idle || st.LastResetByUs.Down.Cause != bgp.CauseRefused || b.heard.Heard(hostA.String()).Ups != 1 {
+			t.Errorf("refused for ten minutes: %+v", st)
+		}
+		a.Reset("", hostB.String())
+		b.heard.WaitUp(t, hostA.String(), 2)
+	})
+}
+
+// The path's end ends the session at once, and the peer is told why where it can
+// still hear it (RFC 9384).
+func TestPathDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := bgptest.NewNet()
+		a := speak(t, n, hostA, true, conf(hostA, hostB))
+		b := speak(t, n, hostB, true, passive(conf(hostB, hostA)))
+		a.heard.WaitUp(t, hostB.String(), 1)
+		b.heard.WaitUp(t, hostA.String(), 1)
+		before := time.Now()
+		a.PathDown(hostB.String())
+		if d := a.heard.WaitDown(t, hostB.String(), 1).Downs[0]; d.Cause != bgp.CausePathDown || len(d.Retain) > 0 || time.Since(before) > 0 {
+			t.Errorf("ended after %v: %v", time.Since(before), d)
+		}
+		if d := b.heard.WaitDown(t, hostA.String(), 1).Downs[0]; d.String() != "notification received: Cease/BFD Down (6/10)" {
+			t.Errorf("b was told %v", d)
+		}
+		a.heard.WaitUp(t, hostB.String(), 2) // the session may come back; BFD follows it
 	})
 }
 

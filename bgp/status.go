@@ -86,7 +86,10 @@ type SessionStatus struct {
 	CapabilitiesSent      []wire.Capability
 	CapabilitiesReceived  []wire.Capability
 	AS4                   bool // AS numbers of four octets are in use
-	Families              []FamilyStatus
+	// Preserved are the families whose routes the peer says it forwarded by while it
+	// was away (RFC 4724 §3); stale routes of any other are gone with Established.
+	Preserved []wire.Family
+	Families  []FamilyStatus
 
 	LastRead, LastWritten time.Time // of any message; zero: never
 	Received, Sent        Messages

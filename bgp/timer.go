@@ -258,6 +258,14 @@ func cease(subcode uint8) *wire.Notification {
 	return &wire.Notification{Code: wire.CodeCease, Subcode: subcode}
 }
 
+// farewell is a Cease with a text for the peer's operator, if there is one (RFC 9003).
+func farewell(subcode uint8, text string) *wire.Notification {
+	if text == "" {
+		return cease(subcode)
+	}
+	return wire.Shutdown(subcode, text)
+}
+
 // notification takes the message out of an error of package wire.
 func notification(err error) *wire.Notification {
 	var n *wire.Notification

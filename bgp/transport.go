@@ -54,6 +54,12 @@ type Handler interface {
 	// Refresh is the peer's request for our routes of a family (RFC 2918). The
 	// engine has already seen to it.
 	Refresh(peer string, f wire.Family)
-	// Closed comes last. All routes of the peer are gone (RFC 4271 §8.2.2).
+	// RefreshBegin and RefreshEnd enclose the peer's answer to Server.Refresh, or what
+	// it does on its own: routes of the family that were not announced between them
+	// are gone at the end (RFC 7313 §4).
+	RefreshBegin(peer string, f wire.Family)
+	RefreshEnd(peer string, f wire.Family)
+	// Closed comes last. All routes of the peer are gone (RFC 4271 §8.2.2), but for
+	// those of families that why.Retain names.
 	Closed(peer string, why Down)
 }

@@ -39,6 +39,12 @@ func (r *Router) EndOfRIB(peer string, f wire.Family) { r.send(event{peer: peer,
 // Refresh is of bgp.Handler: there is nothing that neighbors are sent.
 func (r *Router) Refresh(string, wire.Family) {}
 
+// RefreshBegin is of bgp.Handler.
+func (r *Router) RefreshBegin(string, wire.Family) {}
+
+// RefreshEnd is of bgp.Handler.
+func (r *Router) RefreshEnd(string, wire.Family) {}
+
 // Closed is of bgp.Handler.
 func (r *Router) Closed(peer string, _ bgp.Down) { r.send(event{peer: peer, down: true}) }
 

@@ -50,7 +50,8 @@ type Links interface {
 type Speaker interface {
 	Run(context.Context) error
 	SetPeers([]bgp.Config) error
-	Reset(names ...string)
+	Reset(text string, names ...string)
+	Refuse(name string, n *wire.Notification)
 	Status() []bgp.SessionStatus
 }
 
@@ -220,7 +221,7 @@ func (r *Router) Clear(neighbor netip.Addr) (bool, error) {
 	}
 	sessions := r.sessions()
 	r.mu.Unlock()
-	r.speaker.Reset(up...)
+	r.speaker.Reset("", up...)
 	return true, r.speaker.SetPeers(sessions)
 }
 

@@ -102,9 +102,10 @@ type speaker struct {
 	loose   bool        // told its peers by somebody who did not hold it
 }
 
-func (s *speaker) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-func (s *speaker) Status() []bgp.SessionStatus   { return nil }
-func (s *speaker) Reset(names ...string)         { s.resets = append(s.resets, names...) }
+func (s *speaker) Run(ctx context.Context) error     { <-ctx.Done(); return nil }
+func (s *speaker) Status() []bgp.SessionStatus       { return nil }
+func (s *speaker) Reset(_ string, names ...string)   { s.resets = append(s.resets, names...) }
+func (s *speaker) Refuse(string, *wire.Notification) {}
 func (s *speaker) SetPeers(peers []bgp.Config) error {
 	s.sets++
 	if s.set.TryLock() { // a list made earlier could come later

@@ -36,7 +36,7 @@ type Heard struct {
 	Ends    []wire.Family // End-of-RIB, since the last Established
 	Refresh []wire.Family
 	// Story is the calls in order: "up", "update +p -p", "end of rib F", "refresh F",
-	// "down CAUSE".
+	// "refresh begins F", "refresh ends F", "down CAUSE".
 	Story []string
 }
 
@@ -98,6 +98,16 @@ func (r *Recorder) Refresh(peer string, f wire.Family) {
 		h.Refresh = append(h.Refresh, f)
 		h.Story = append(h.Story, "refresh "+f.String())
 	})
+}
+
+// RefreshBegin implements bgp.Handler.
+func (r *Recorder) RefreshBegin(peer string, f wire.Family) {
+	r.change(peer, func(h *Heard) { h.Story = append(h.Story, "refresh begins "+f.String()) })
+}
+
+// RefreshEnd implements bgp.Handler.
+func (r *Recorder) RefreshEnd(peer string, f wire.Family) {
+	r.change(peer, func(h *Heard) { h.Story = append(h.Story, "refresh ends "+f.String()) })
 }
 
 // Closed implements bgp.Handler.
