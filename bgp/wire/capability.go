@@ -33,6 +33,11 @@ func MultiProtocol(f Family) Capability {
 	return Capability{CapMultiProtocol, []byte{byte(f.AFI >> 8), byte(f.AFI), 0, f.SAFI}}
 }
 
+// familyAt reads a family as the restart and additional paths capabilities write it, in three octets.
+func familyAt(v []byte) Family { return Family{binary.BigEndian.Uint16(v), v[2]} }
+
+func appendFamily(v []byte, f Family) []byte { return append(v, byte(f.AFI>>8), byte(f.AFI), f.SAFI) }
+
 // FourOctetAS offers four-octet AS numbers and tells one's own (RFC 6793 §3).
 func FourOctetAS(as uint32) Capability {
 	return Capability{CapFourOctetAS, binary.BigEndian.AppendUint32(nil, as)}
@@ -40,6 +45,12 @@ func FourOctetAS(as uint32) Capability {
 
 // RouteRefreshCapability offers to answer route refresh requests (RFC 2918 §2).
 func RouteRefreshCapability() Capability { return Capability{Code: CapRouteRefresh} }
+
+// ExtendedMessage offers to take messages of up to MaxExtendedLen octets (RFC 8654 §3).
+func ExtendedMessage() Capability { return Capability{Code: CapExtendedMessage} }
+
+// EnhancedRouteRefresh offers to mark where the answer to a route refresh begins and ends (RFC 7313 §3.1).
+func EnhancedRouteRefresh() Capability { return Capability{Code: CapEnhancedRouteRefresh} }
 
 // ExtendedNextHop offers to take routes of IPv4 unicast with an IPv6 next hop (RFC 8950 §4).
 func ExtendedNextHop() Capability {
@@ -75,7 +86,9 @@ func (c Capability) extendedNextHop() bool {
 	return false
 }
 
-// malformed tells if the value of a capability this package knows cannot be one.
+// malformed tells if the value of a capability this package knows cannot be one, which ends the session (RFC 4271
+// §6.2). Capabilities whose presence is all they say may carry octets that nobody reads, and a host name is for
+// display only.
 func (c Capability) malformed() bool {
 	n := len(c.Value)
 	switch c.Code {
@@ -91,6 +104,8 @@ func (c Capability) malformed() bool {
 		return n < 2 || (n-2)%4 != 0
 	case CapAddPath: // RFC 7911 §4
 		return n%4 != 0
+	case CapLongLivedGR: // RFC 9494 §3.1
+		return n%7 != 0
 	}
 	return false
 }
@@ -111,13 +126,16 @@ var capNames = map[uint8]string{
 	CapOldRouteRefresh:      "route refresh (old)",
 }
 
-// String names the capability, with the family or AS number where there is one.
+// String names the capability, with the family, AS number or role where there is one.
 func (c Capability) String() string {
 	if f, ok := c.MultiProtocol(); ok {
 		return "multiprotocol " + f.String()
 	}
 	if as, ok := c.FourOctetAS(); ok {
 		return fmt.Sprintf("four-octet AS %d", as)
+	}
+	if r, ok := c.Role(); ok {
+		return "role " + r.String()
 	}
 	if name, ok := capNames[c.Code]; ok {
 		return name

@@ -18,9 +18,9 @@
 //
 // Pages: RFC 4271 §4 and §6 (formats, errors), RFC 7606 (errors in UPDATE), RFC 4760 (multiprotocol), RFC 6793
 // (four-octet AS), RFC 5492 and RFC 9072 (capabilities, long OPENs), RFC 2918 and RFC 7313 (route refresh),
-// RFC 4724 §2 (End-of-RIB), RFC 1997, 4360 and 8092 (communities), RFC 4456 (reflection), RFC 9234 (roles),
-// RFC 8950 (IPv4 over an IPv6 next hop), RFC 8654 (long messages), RFC 4486, 6608, 9003 and 9384
-// (NOTIFICATION), RFC 6286 (identifier), RFC 7607 (AS 0).
+// RFC 4724, 8538 and 9494 (graceful restart, End-of-RIB), RFC 7911 (several paths to one prefix), RFC 1997, 4360
+// and 8092 (communities), RFC 4456 (reflection), RFC 9234 (roles), RFC 8950 (IPv4 over an IPv6 next hop), RFC 8654
+// (long messages), RFC 4486, 6608, 9003 and 9384 (NOTIFICATION), RFC 6286 (identifier), RFC 7607 (AS 0).
 //
 // Invariants:
 //   - Nothing decoded aliases the input; the caller may reuse its buffer at once. Message.Body alone lives only

@@ -3,8 +3,6 @@ package wire
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // NOTIFICATION error codes (RFC 4271 §4.5, RFC 7313 §5, RFC 9687).
@@ -177,10 +175,7 @@ func (n *Notification) Error() string { return n.String() }
 // Shutdown returns a Cease with an operator's text for subcode SubCeaseShutdown or SubCeaseReset (RFC 9003 §2).
 // Text longer than 255 octets is cut at a character's boundary.
 func Shutdown(subcode uint8, text string) *Notification {
-	for len(text) > 255 {
-		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-	}
+	text = cut(text, 255)
 	return &Notification{Code: CodeCease, Subcode: subcode, Data: append([]byte{byte(len(text))}, text...)}
 }
 
@@ -195,12 +190,7 @@ func (n *Notification) ShutdownText() (text string, ok bool) {
 	if size > len(n.Data)-1 {
 		return "", false
 	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, string(n.Data[1:1+size])), true
+	return printable(n.Data[1 : 1+size]), true
 }
 
 // lengthField is a message length field for a body of n octets, as RFC 4271 §6.1 wants it in a bad-length report.

@@ -144,6 +144,9 @@ func DecodeOpen(body []byte) (*Open, error) {
 	if o.ID.IsUnspecified() { // RFC 6286 §2.2
 		return nil, &Notification{Code: CodeOpen, Subcode: SubOpenBadID}
 	}
+	if o.conflictingRoles() { // RFC 9234 §4.2
+		return nil, roleMismatch()
+	}
 	return o, nil
 }
 

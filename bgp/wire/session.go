@@ -13,6 +13,11 @@ type Session struct {
 	Families []Family
 	// ExtendedNextHop says that IPv4 unicast routes may have an IPv6 next hop (RFC 8950).
 	ExtendedNextHop bool
+	// AddPathReceive are the families whose routes the peer sends with path identifiers, AddPathSend those whose
+	// routes we send with them (RFC 7911 §3); both are among Families.
+	AddPathReceive, AddPathSend []Family
+	// EnhancedRefresh says that both sides mark where the answer to a route refresh begins and ends (RFC 7313).
+	EnhancedRefresh bool
 	// MaxLen is the largest UPDATE in octets, header included; 0 means MaxLen (4096).
 	MaxLen int
 	// FirstAS, when not 0, is the AS number an external peer's AS_PATH has to begin with (RFC 4271 §6.3).
@@ -38,6 +43,7 @@ func Negotiate(sent, received *Open) Session {
 		AS4:             ours && theirs,
 		Internal:        sent.PeerAS() == received.PeerAS(),
 		ExtendedNextHop: sent.extendedNextHop() && received.extendedNextHop(),
+		EnhancedRefresh: sent.Has(CapEnhancedRouteRefresh) && received.Has(CapEnhancedRouteRefresh),
 		MaxLen:          MaxLen,
 	}
 	if sent.Has(CapExtendedMessage) && received.Has(CapExtendedMessage) {
@@ -49,5 +55,7 @@ func Negotiate(sent, received *Open) Session {
 			s.Families = append(s.Families, f)
 		}
 	}
+	s.AddPathReceive = addPathFamilies(s.Families, received, sent)
+	s.AddPathSend = addPathFamilies(s.Families, sent, received)
 	return s
 }
