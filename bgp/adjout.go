@@ -234,7 +234,7 @@ func (t *adjOut) fits(a *wire.Attrs, f wire.Family) bool {
 	if f == wire.IPv6Unicast {
 		p = netip.PrefixFrom(netip.IPv6Unspecified(), 128)
 	}
-	_, _, err := t.enc.AppendReach(nil, a, []netip.Prefix{p})
+	_, _, err := t.enc.AppendReach(nil, a, []netip.Prefix{p}, nil)
 	return err == nil
 }
 
@@ -262,7 +262,7 @@ func (t *adjOut) appendWithdrawn(dst []byte, es []*entry) ([]byte, int) {
 		}
 	}
 	// What was sent was of a negotiated family, so this cannot fail.
-	dst, n, _ := t.enc.AppendWithdraw(dst, t.prefixes)
+	dst, n, _ := t.enc.AppendWithdraw(dst, t.prefixes, nil)
 	return dst, n
 }
 
@@ -279,7 +279,7 @@ func (t *adjOut) appendReach(dst []byte, b *bucket) ([]byte, int) {
 		e.sent = e.want
 	}
 	// fits has shown that this cannot fail.
-	dst, n, _ := t.enc.AppendReach(dst, b.attrs, t.prefixes)
+	dst, n, _ := t.enc.AppendReach(dst, b.attrs, t.prefixes, nil)
 	return dst, n
 }
 

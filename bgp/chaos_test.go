@@ -164,7 +164,7 @@ func TestDamagedMessages(t *testing.T) {
 		Communities: []wire.Community{1}, LargeCommunities: []wire.LargeCommunity{{Global: 1}},
 	}
 	var good []byte
-	good, _, err := e.AppendReach(good, attrs, bgptest.Prefixes("198.51.100.0/24", "2001:db8:1::/64"))
+	good, _, err := e.AppendReach(good, attrs, bgptest.Prefixes("198.51.100.0/24", "2001:db8:1::/64"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -235,7 +235,7 @@ func TestOneOctetAtATime(t *testing.T) {
 		stream, _ = wire.AppendOpen(stream, openB())
 		stream = wire.AppendKeepalive(stream)
 		e := wire.Encoder{Session: wire.Session{AS4: true, Families: both}}
-		stream, _, err := e.AppendReach(stream, &wire.Attrs{ASPath: wire.Sequence(65002), NextHop: hostB}, vips(20))
+		stream, _, err := e.AppendReach(stream, &wire.Attrs{ASPath: wire.Sequence(65002), NextHop: hostB}, vips(20), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -97,7 +97,7 @@ func (s *Script) Keepalive() {
 func (s *Script) Announce(a *wire.Attrs, prefixes ...string) {
 	s.t.Helper()
 	e := wire.Encoder{Session: s.sess}
-	b, _, err := e.AppendReach(nil, a, Prefixes(prefixes...))
+	b, _, err := e.AppendReach(nil, a, Prefixes(prefixes...), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func (s *Script) Announce(a *wire.Attrs, prefixes ...string) {
 func (s *Script) Withdraw(prefixes ...string) {
 	s.t.Helper()
 	e := wire.Encoder{Session: s.sess}
-	b, _, err := e.AppendWithdraw(nil, Prefixes(prefixes...))
+	b, _, err := e.AppendWithdraw(nil, Prefixes(prefixes...), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

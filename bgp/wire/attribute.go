@@ -293,8 +293,8 @@ func (d *updateDecoder) mpReach(v, raw []byte) bool {
 		d.find(AttributeDiscard, ReasonEmptyReach, AttrMPReach, 0, nil)
 		return true
 	}
-	var skipped, ok bool
-	if d.u.NLRI, skipped, ok = appendPrefixes(d.u.NLRI, nlri, f, true); !ok {
+	skipped, ok := d.prefixes(&d.u.NLRI, &d.u.NLRIPaths, nlri, f, true)
+	if !ok {
 		return d.reset(ReasonPrefixLength, AttrMPReach, SubUpdateOptionalAttribute, raw)
 	}
 	if skipped {
@@ -333,8 +333,7 @@ func (d *updateDecoder) mpUnreach(v, raw []byte) bool {
 		d.unreach = f
 		return true
 	}
-	var ok bool
-	if d.u.Withdrawn, _, ok = appendPrefixes(d.u.Withdrawn, v[3:], f, false); !ok {
+	if _, ok := d.prefixes(&d.u.Withdrawn, &d.u.WithdrawnPaths, v[3:], f, false); !ok {
 		return d.reset(ReasonPrefixLength, AttrMPUnreach, SubUpdateOptionalAttribute, raw)
 	}
 	return true

@@ -117,9 +117,11 @@ type Attrs struct {
 	// NextHop of the IPv4 prefixes: NEXT_HOP, or the next hop of an MP_REACH_NLRI for IPv4 unicast, which
 	// may be an IPv6 address (RFC 8950).
 	NextHop netip.Addr
-	// NextHop6 and LinkLocal are the next hops of the IPv6 prefixes: the global address (a link-local one if the
-	// peer sent no other) and, if there was a second, the link-local address (RFC 2545 §3).
-	NextHop6  netip.Addr
+	// NextHop6 of the IPv6 prefixes: the global address, or a link-local one if the peer sent no other
+	// (RFC 2545 §3).
+	NextHop6 netip.Addr
+	// LinkLocal is the link-local address that came with an IPv6 next hop, of IPv6 or of IPv4 prefixes, if there
+	// was one beside it (RFC 2545 §3, RFC 8950 §3). It is sent with either.
 	LinkLocal netip.Addr
 
 	MED             Optional

@@ -10,14 +10,14 @@ func BenchmarkAppendReach(b *testing.B) {
 		b.Run(f.String(), func(b *testing.B) {
 			e := Encoder{Session: Session{AS4: true, Families: both}}
 			list, a := hosts(10000, f), service()
-			buf, _, err := e.AppendReach(nil, a, list)
+			buf, _, err := e.AppendReach(nil, a, list, nil)
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.SetBytes(int64(len(buf)))
 			b.ReportAllocs()
 			for b.Loop() {
-				buf, _, _ = e.AppendReach(buf[:0], a, list)
+				buf, _, _ = e.AppendReach(buf[:0], a, list, nil)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(list)), "ns/route")
 		})
@@ -27,14 +27,14 @@ func BenchmarkAppendReach(b *testing.B) {
 func BenchmarkAppendWithdraw(b *testing.B) {
 	e := Encoder{Session: Session{AS4: true, Families: both}}
 	list := hosts(10000, IPv4Unicast)
-	buf, _, err := e.AppendWithdraw(nil, list)
+	buf, _, err := e.AppendWithdraw(nil, list, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(int64(len(buf)))
 	b.ReportAllocs()
 	for b.Loop() {
-		buf, _, _ = e.AppendWithdraw(buf[:0], list)
+		buf, _, _ = e.AppendWithdraw(buf[:0], list, nil)
 	}
 }
 
@@ -42,7 +42,7 @@ func BenchmarkDecodeUpdate(b *testing.B) {
 	for _, f := range both {
 		b.Run(f.String(), func(b *testing.B) {
 			e := Encoder{Session: Session{AS4: true, Families: both}}
-			out, _, err := e.AppendReach(nil, service(), hosts(10000, f))
+			out, _, err := e.AppendReach(nil, service(), hosts(10000, f), nil)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -76,7 +76,7 @@ func BenchmarkDecodeOne(b *testing.B) {
 
 func BenchmarkReader(b *testing.B) {
 	e := Encoder{Session: Session{AS4: true, Families: both}}
-	out, n, err := e.AppendReach(nil, service(), hosts(10000, IPv4Unicast))
+	out, n, err := e.AppendReach(nil, service(), hosts(10000, IPv4Unicast), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 )
 
 // Errors of an Encoder.
@@ -12,6 +13,8 @@ var (
 	ErrFamily = errors.New("prefix of a family that was not negotiated")
 	// ErrNextHop: the attributes lack the next hop a prefix's family needs.
 	ErrNextHop = errors.New("no next hop for the prefix's family")
+	// ErrPaths: there are path identifiers, but not as many as prefixes.
+	ErrPaths = errors.New("path identifiers are not parallel to the prefixes")
 	// ErrAttrsTooLong: the attributes leave no room for a prefix.
 	ErrAttrsTooLong = errors.New("path attributes exceed the largest message")
 )
@@ -29,49 +32,49 @@ type Encoder struct {
 // attributes are encoded once; IPv4 goes into the classic field (into MP_REACH_NLRI when its next hop is an IPv6
 // address), IPv6 into MP_REACH_NLRI, each in the order given. LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST are left
 // out in external sessions; nothing else is added or left out.
-func (e *Encoder) AppendReach(dst []byte, a *Attrs, prefixes []netip.Prefix) (out []byte, messages int, err error) {
-	v4, v6, err := e.count(prefixes)
+//
+// The path identifiers are parallel to the prefixes, or nil when all are 0. They are sent for the families of
+// Session.AddPathSend and for no other (RFC 7911 §3).
+func (e *Encoder) AppendReach(dst []byte, a *Attrs, prefixes []netip.Prefix, paths []uint32) (out []byte, messages int, err error) {
+	v4, v6, err := e.split(prefixes, paths)
 	if err != nil {
 		return dst, 0, err
 	}
-	if v4 > 0 && !a.NextHop.Is4() && !(e.Session.ExtendedNextHop && a.NextHop.Is6()) || v6 > 0 && !a.NextHop6.Is6() {
+	if v4.left > 0 && !a.NextHop.Is4() && !(e.Session.ExtendedNextHop && a.NextHop.Is6()) || v6.left > 0 && !a.NextHop6.Is6() {
 		return dst, 0, ErrNextHop
 	}
-	out, m4, err := e.reach(dst, IPv4Unicast, v4, a, prefixes)
+	out, m4, err := e.reach(dst, a, v4)
 	if err != nil {
 		return dst, 0, err
 	}
-	out, m6, err := e.reach(out, IPv6Unicast, v6, a, prefixes)
+	out, m6, err := e.reach(out, a, v6)
 	if err != nil {
 		return dst, 0, err
 	}
 	return out, m4 + m6, nil
 }
 
-// AppendWithdraw appends UPDATEs that withdraw the prefixes, and returns how many.
-func (e *Encoder) AppendWithdraw(dst []byte, prefixes []netip.Prefix) (out []byte, messages int, err error) {
-	v4, v6, err := e.count(prefixes)
+// AppendWithdraw appends UPDATEs that withdraw the prefixes, and returns how many. The path identifiers are as in
+// AppendReach.
+func (e *Encoder) AppendWithdraw(dst []byte, prefixes []netip.Prefix, paths []uint32) (out []byte, messages int, err error) {
+	v4, v6, err := e.split(prefixes, paths)
 	if err != nil {
 		return dst, 0, err
 	}
-	for rest := prefixes; v4 > 0; messages++ {
+	for ; v4.left > 0; messages++ {
 		start := len(dst)
 		dst = append(appendHeader(dst, TypeUpdate), 0, 0)
 		field := len(dst)
-		var n int
-		dst, rest, n = appendNLRI(dst, rest, IPv4Unicast, start+e.Session.maxLen()-2)
-		v4 -= n
+		dst = v4.appendNLRI(dst, start+e.Session.maxLen()-2)
 		binary.BigEndian.PutUint16(dst[field-2:], uint16(len(dst)-field))
 		dst = finish(append(dst, 0, 0), start)
 	}
-	for rest := prefixes; v6 > 0; messages++ {
+	for ; v6.left > 0; messages++ {
 		start := len(dst)
 		dst = append(appendHeader(dst, TypeUpdate), 0, 0, 0, 0)
 		attr := len(dst)
 		dst = append(dst, FlagOptional|FlagExtended, byte(AttrMPUnreach), 0, 0, 0, byte(AFIIPv6), SAFIUnicast)
-		var n int
-		dst, rest, n = appendNLRI(dst, rest, IPv6Unicast, start+e.Session.maxLen())
-		v6 -= n
+		dst = v6.appendNLRI(dst, start+e.Session.maxLen())
 		dst = closeExtended(dst, attr)
 		binary.BigEndian.PutUint16(dst[attr-2:], uint16(len(dst)-attr))
 		dst = finish(dst, start)
@@ -90,31 +93,37 @@ func AppendEndOfRIB(dst []byte, f Family) []byte {
 	return finish(dst, start)
 }
 
-// count returns how many prefixes there are of each family.
-func (e *Encoder) count(prefixes []netip.Prefix) (v4, v6 int, err error) {
+// split returns what is to be sent of each family.
+func (e *Encoder) split(prefixes []netip.Prefix, paths []uint32) (v4, v6 routes, err error) {
+	if len(paths) > 0 && len(paths) != len(prefixes) {
+		return v4, v6, ErrPaths
+	}
+	s := &e.Session
+	v4 = routes{prefixes, paths, IPv4Unicast, slices.Contains(s.AddPathSend, IPv4Unicast), 0}
+	v6 = routes{prefixes, paths, IPv6Unicast, slices.Contains(s.AddPathSend, IPv6Unicast), 0}
 	for _, p := range prefixes {
 		switch {
 		case !p.IsValid():
-			return 0, 0, ErrFamily
+			return v4, v6, ErrFamily
 		case p.Addr().Is4():
-			v4++
+			v4.left++
 		default:
-			v6++
+			v6.left++
 		}
 	}
-	if v4 > 0 && !e.Session.Has(IPv4Unicast) || v6 > 0 && !e.Session.Has(IPv6Unicast) {
-		return 0, 0, ErrFamily
+	if v4.left > 0 && !s.Has(IPv4Unicast) || v6.left > 0 && !s.Has(IPv6Unicast) {
+		return v4, v6, ErrFamily
 	}
 	return v4, v6, nil
 }
 
-// reach appends the UPDATEs for n prefixes of one family.
-func (e *Encoder) reach(dst []byte, f Family, n int, a *Attrs, prefixes []netip.Prefix) (out []byte, messages int, err error) {
-	if n == 0 {
+// reach appends the UPDATEs for the routes of one family.
+func (e *Encoder) reach(dst []byte, a *Attrs, r routes) (out []byte, messages int, err error) {
+	if r.left == 0 {
 		return dst, 0, nil
 	}
 	hop := a.NextHop6
-	if f == IPv4Unicast {
+	if r.family == IPv4Unicast {
 		hop = a.NextHop
 	}
 	classic := hop.Is4()
@@ -123,68 +132,43 @@ func (e *Encoder) reach(dst []byte, f Family, n int, a *Attrs, prefixes []netip.
 	if !classic {
 		need += 4 + 5 + 32 + 12 // or MP_REACH_NLRI with two next hops and the longest IPv6 prefix
 	}
+	if r.withPath {
+		need += 4
+	}
 	if need > e.Session.maxLen() {
 		return dst, 0, ErrAttrsTooLong
 	}
-	for n > 0 {
-		start, packed := len(dst), 0
+	for ; r.left > 0; messages++ {
+		start := len(dst)
 		limit := start + e.Session.maxLen()
 		dst = append(appendHeader(dst, TypeUpdate), 0, 0, 0, 0)
 		list := len(dst)
 		if classic {
 			dst = append(dst, e.attrs...)
 			binary.BigEndian.PutUint16(dst[list-2:], uint16(len(e.attrs)))
-			dst, prefixes, packed = appendNLRI(dst, prefixes, f, limit)
+			dst = r.appendNLRI(dst, limit)
 		} else { // RFC 7606 §5.1: MP_REACH_NLRI comes first
-			dst = append(dst, FlagOptional|FlagExtended, byte(AttrMPReach), 0, 0, byte(f.AFI>>8), byte(f.AFI), f.SAFI)
+			dst = append(dst, FlagOptional|FlagExtended, byte(AttrMPReach), 0, 0,
+				byte(r.family.AFI>>8), byte(r.family.AFI), r.family.SAFI)
 			dst = appendNextHop(dst, hop, a.LinkLocal)
-			dst, prefixes, packed = appendNLRI(dst, prefixes, f, limit-len(e.attrs))
+			dst = r.appendNLRI(dst, limit-len(e.attrs))
 			dst = append(closeExtended(dst, list), e.attrs...)
 			binary.BigEndian.PutUint16(dst[list-2:], uint16(len(dst)-list))
 		}
 		dst = finish(dst, start)
-		n -= packed
-		messages++
 	}
 	return dst, messages, nil
 }
 
-// appendNLRI appends prefixes of a family up to the position limit of dst. It returns those not looked at yet and
-// how many it appended.
-func appendNLRI(dst []byte, prefixes []netip.Prefix, f Family, limit int) (out []byte, rest []netip.Prefix, n int) {
-	for i, p := range prefixes {
-		if p.Addr().Is4() != (f == IPv4Unicast) {
-			continue
-		}
-		bits := p.Bits()
-		size := (bits + 7) / 8
-		if len(dst)+1+size > limit {
-			return dst, prefixes[i:], n
-		}
-		dst = append(dst, byte(bits))
-		if f == IPv4Unicast {
-			a := p.Addr().As4()
-			dst = append(dst, a[:size]...)
-		} else {
-			a := p.Addr().As16()
-			dst = append(dst, a[:size]...)
-		}
-		if r := bits % 8; r != 0 {
-			dst[len(dst)-1] &= 0xff << (8 - r)
-		}
-		n++
-	}
-	return dst, nil, n
-}
-
-// appendNextHop appends the next hop of an MP_REACH_NLRI and the reserved octet (RFC 2545 §3, RFC 8950 §3).
+// appendNextHop appends the next hop of an MP_REACH_NLRI, of either family, and the reserved octet (RFC 2545 §3, RFC
+// 8950 §3). A link-local address alone takes the place of a global one.
 func appendNextHop(dst []byte, global, local netip.Addr) []byte {
-	g, l := global.As16(), local
-	if !l.Is6() {
+	g := global.As16()
+	if !local.Is6() {
 		return append(append(append(dst, 16), g[:]...), 0)
 	}
-	second := l.As16()
-	return append(append(append(append(dst, 32), g[:]...), second[:]...), 0)
+	l := local.As16()
+	return append(append(append(append(dst, 32), g[:]...), l[:]...), 0)
 }
 
 // closeExtended sets the length of the attribute that starts at dst[at] with a two-octet length and ends with dst.

@@ -53,7 +53,7 @@ func collect(t testing.TB, s Session, out []byte, max int) (nlri, withdrawn []ne
 func TestPackMany(t *testing.T) {
 	e := Encoder{Session: Session{AS4: true, Families: both}}
 	routes := hosts(100000, IPv4Unicast)
-	out, n, err := e.AppendReach(nil, service(), routes)
+	out, n, err := e.AppendReach(nil, service(), routes, nil)
 	if err != nil || n > 126 {
 		t.Fatalf("100000 routes in %d messages, %v", n, err)
 	}
@@ -69,7 +69,7 @@ func TestPackMany(t *testing.T) {
 		}
 	}
 
-	out, n, err = e.AppendWithdraw(nil, routes)
+	out, n, err = e.AppendWithdraw(nil, routes, nil)
 	if err != nil || n > 123 {
 		t.Fatalf("100000 withdrawals in %d messages, %v", n, err)
 	}
@@ -78,14 +78,14 @@ func TestPackMany(t *testing.T) {
 	}
 
 	six := hosts(10000, IPv6Unicast)
-	out, n, err = e.AppendReach(nil, service(), six)
+	out, n, err = e.AppendReach(nil, service(), six, nil)
 	if err != nil || n > 43 {
 		t.Fatalf("10000 IPv6 routes in %d messages, %v", n, err)
 	}
 	if nlri, _, _ := collect(t, e.Session, out, MaxLen); !slices.Equal(nlri, six) {
 		t.Errorf("%d prefixes", len(nlri))
 	}
-	out, n, err = e.AppendWithdraw(nil, six)
+	out, n, err = e.AppendWithdraw(nil, six, nil)
 	if err != nil || n > 42 {
 		t.Fatalf("10000 IPv6 withdrawals in %d messages, %v", n, err)
 	}
@@ -94,7 +94,7 @@ func TestPackMany(t *testing.T) {
 	}
 
 	e.Session.MaxLen = MaxExtendedLen
-	out, n, err = e.AppendReach(nil, service(), routes)
+	out, n, err = e.AppendReach(nil, service(), routes, nil)
 	if err != nil || n != 8 {
 		t.Fatalf("100000 routes in %d long messages, %v", n, err)
 	}
@@ -126,9 +126,9 @@ func TestPackFull(t *testing.T) {
 			var messages int
 			var err error
 			if tt.reach {
-				out, messages, err = e.AppendReach(nil, a, list)
+				out, messages, err = e.AppendReach(nil, a, list, nil)
 			} else {
-				out, messages, err = e.AppendWithdraw(nil, list)
+				out, messages, err = e.AppendWithdraw(nil, list, nil)
 			}
 			if want := (n + most - 1) / most; err != nil || messages != want {
 				t.Errorf("%s: %d prefixes in %d messages, want %d (%v)", tt.name, n, messages, want, err)
@@ -150,11 +150,11 @@ func TestPackMixedFamilies(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	e := Encoder{Session: Session{AS4: true, Families: both}}
-	reach, n, err := e.AppendReach(nil, service(), list)
+	reach, n, err := e.AppendReach(nil, service(), list, nil)
 	if err != nil || n != len(split(t, reach)) {
 		t.Fatal(n, err)
 	}
-	withdraw, n, err := e.AppendWithdraw(nil, list)
+	withdraw, n, err := e.AppendWithdraw(nil, list, nil)
 	if err != nil || n != len(split(t, withdraw)) {
 		t.Fatal(n, err)
 	}
@@ -162,7 +162,7 @@ func TestPackMixedFamilies(t *testing.T) {
 	if !sameSet(nlri, list) || !sameSet(withdrawn, list) {
 		t.Errorf("%d and %d prefixes", len(nlri), len(withdrawn))
 	}
-	if out, n, err := e.AppendReach([]byte("x"), service(), nil); string(out) != "x" || n != 0 || err != nil {
+	if out, n, err := e.AppendReach([]byte("x"), service(), nil, nil); string(out) != "x" || n != 0 || err != nil {
 		t.Errorf("no prefixes: %q %d %v", out, n, err)
 	}
 }
@@ -181,11 +181,11 @@ func TestPrefixLengths(t *testing.T) {
 	for _, p := range list {
 		want = append(want, p.Masked())
 	}
-	out, _, err := e.AppendReach(nil, service(), list)
+	out, _, err := e.AppendReach(nil, service(), list, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, _, err = e.AppendWithdraw(out, list)
+	out, _, err = e.AppendWithdraw(out, list, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,20 +230,20 @@ func TestEncoderErrors(t *testing.T) {
 		{"attributes fill a message, IPv6", all, long, six, ErrAttrsTooLong},
 	} {
 		e := Encoder{Session: tt.s}
-		out, n, err := e.AppendReach([]byte("x"), tt.a, tt.routes)
+		out, n, err := e.AppendReach([]byte("x"), tt.a, tt.routes, nil)
 		if string(out) != "x" || n != 0 || !errors.Is(err, tt.want) {
 			t.Errorf("%s: %d octets, %d messages, %v", tt.name, len(out), n, err)
 		}
 	}
 	e := Encoder{Session: only4}
-	if out, n, err := e.AppendWithdraw([]byte("x"), six); string(out) != "x" || n != 0 || err != ErrFamily {
+	if out, n, err := e.AppendWithdraw([]byte("x"), six, nil); string(out) != "x" || n != 0 || err != ErrFamily {
 		t.Errorf("withdrawal: %q %d %v", out, n, err)
 	}
 	// Identifiers that are no IPv4 addresses do no harm.
 	odd := service()
 	odd.Aggregator, odd.ClusterList, odd.OriginatorID = Aggregator{AS: 1}, []netip.Addr{{}, addr("::1")}, addr("::1")
 	e = Encoder{Session: Session{AS4: true, Internal: true, Families: both}}
-	if out, _, err := e.AppendReach(nil, odd, four); err != nil || len(split(t, out)) != 1 {
+	if out, _, err := e.AppendReach(nil, odd, four, nil); err != nil || len(split(t, out)) != 1 {
 		t.Errorf("%v", err)
 	}
 }
@@ -263,7 +263,7 @@ func TestAttributesAtTheLimit(t *testing.T) {
 		for over := range 2 {
 			a := &Attrs{ASPath: Sequence(65001), NextHop: addr("192.0.2.1"), NextHop6: addr("2001:db8::1"), LinkLocal: addr("fe80::1"),
 				Unknown: []RawAttr{{FlagOptional | FlagTransitive, 99, make([]byte, tt.room-4+over)}}}
-			out, n, err := e.AppendReach(nil, a, pfx(tt.prefix))
+			out, n, err := e.AppendReach(nil, a, pfx(tt.prefix), nil)
 			if over == 1 {
 				if err != ErrAttrsTooLong {
 					t.Errorf("%s: %d octets, %v", tt.prefix, len(out), err)
@@ -292,7 +292,7 @@ func TestLongAttributes(t *testing.T) {
 		for i := range a.Communities {
 			a.Communities[i] = Community(0xfeed0000 + i)
 		}
-		out, _, err := e.AppendReach(nil, a, pfx("10.0.0.0/8", "2001:db8::/32"))
+		out, _, err := e.AppendReach(nil, a, pfx("10.0.0.0/8", "2001:db8::/32"), nil)
 		if err != nil || bytes.Count(out, octets(t, tt.header+"feed0000")) != 2 {
 			t.Errorf("%d communities: %v, header not found", tt.n, err)
 		}
@@ -309,7 +309,7 @@ func TestLongAttributes(t *testing.T) {
 		for i := range list {
 			list[i] = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, byte(i)}), 32)
 		}
-		out, messages, err := e.AppendReach(nil, service(), list)
+		out, messages, err := e.AppendReach(nil, service(), list, nil)
 		if err != nil || messages != 1 {
 			t.Fatal(messages, err)
 		}
@@ -332,10 +332,10 @@ func TestAllocations(t *testing.T) {
 	var buf []byte
 	encode := func() {
 		var err error
-		if buf, _, err = e.AppendReach(buf[:0], a, list); err != nil {
+		if buf, _, err = e.AppendReach(buf[:0], a, list, nil); err != nil {
 			t.Fatal(err)
 		}
-		if buf, _, err = e.AppendWithdraw(buf, list); err != nil {
+		if buf, _, err = e.AppendWithdraw(buf, list, nil); err != nil {
 			t.Fatal(err)
 		}
 		buf = AppendEndOfRIB(AppendKeepalive(buf), IPv6Unicast)

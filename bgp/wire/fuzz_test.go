@@ -81,7 +81,7 @@ func fuzzUpdate(f *testing.F, as4 bool) {
 		} {
 			var u Update
 			r := s.DecodeUpdate(b, &u)
-			checkInvariants(t, &u, r, len(b))
+			checkInvariants(t, &s, &u, r, len(b))
 			if r.Outcome > AttributeDiscard {
 				continue
 			}
@@ -97,12 +97,12 @@ func FuzzUpdateAS2(f *testing.F) { fuzzUpdate(f, false) }
 func roundTrip(t *testing.T, s Session, u *Update) {
 	t.Helper()
 	e := Encoder{Session: s}
-	out, n, err := e.AppendWithdraw(nil, u.Withdrawn)
+	out, n, err := e.AppendWithdraw(nil, u.Withdrawn, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(u.NLRI) > 0 {
-		more, m, err := e.AppendReach(out, u.Attrs, u.NLRI)
+		more, m, err := e.AppendReach(out, u.Attrs, u.NLRI, nil)
 		if errors.Is(err, ErrAttrsTooLong) {
 			return
 		}

@@ -79,16 +79,25 @@ func decodeAnything(t testing.TB, m Message) {
 			{AS4: false, Families: both},
 			{AS4: true, Internal: true, Families: both, ExtendedNextHop: true, MaxLen: MaxExtendedLen},
 			{AS4: false, Internal: true, Families: both[1:], MaxLen: MaxExtendedLen},
+			{AS4: true, Families: both, AddPathReceive: both},
+			{AS4: true, Families: both, AddPathReceive: both[1:]},
 		} {
 			var u Update
-			checkInvariants(t, &u, s.DecodeUpdate(m.Body, &u), len(m.Body))
+			checkInvariants(t, &s, &u, s.DecodeUpdate(m.Body, &u), len(m.Body))
 		}
 	}
 }
 
 // checkInvariants checks what an Update promises for each outcome.
-func checkInvariants(t testing.TB, u *Update, r Report, size int) {
+func checkInvariants(t testing.TB, s *Session, u *Update, r Report, size int) {
 	t.Helper()
+	reach, withdrawn := len(u.NLRI), len(u.Withdrawn)
+	if len(s.AddPathReceive) == 0 {
+		reach, withdrawn = 0, 0
+	}
+	if len(u.NLRIPaths) != reach || len(u.WithdrawnPaths) != withdrawn {
+		t.Errorf("%d and %d path identifiers of %d and %d prefixes", len(u.NLRIPaths), len(u.WithdrawnPaths), len(u.NLRI), len(u.Withdrawn))
+	}
 	if (r.Notification != nil) != (r.Outcome == SessionReset) {
 		t.Errorf("%v with notification %v", r.Outcome, r.Notification)
 	}

@@ -15,6 +15,7 @@ type malformation struct {
 	nlri      string // "-" for none; empty for 10.1.2.0/24
 	internal  bool
 	as2       bool
+	addPath   bool
 	want      Outcome
 	why       Reason
 	attr      AttrType
@@ -32,7 +33,11 @@ const (
 )
 
 func (m *malformation) session() Session {
-	return Session{AS4: !m.as2, Internal: m.internal, Families: both}
+	s := Session{AS4: !m.as2, Internal: m.internal, Families: both}
+	if m.addPath {
+		s.AddPathReceive = both
+	}
+	return s
 }
 
 func (m *malformation) run(t *testing.T) {
@@ -47,7 +52,7 @@ func (m *malformation) run(t *testing.T) {
 	raw := body(octets(t, m.withdrawn), octets(t, m.attrs), octets(t, nlri))
 	var u Update
 	r := s.DecodeUpdate(raw, &u)
-	checkInvariants(t, &u, r, len(raw))
+	checkInvariants(t, &s, &u, r, len(raw))
 	if r.Outcome != m.want || r.Reason() != m.why {
 		t.Fatalf("%v (%v), want %v: %v", r.Outcome, r.Findings, m.want, m.why)
 	}
@@ -92,7 +97,7 @@ func TestFieldErrors(t *testing.T) {
 			var u Update
 			s := Session{AS4: true, Families: both}
 			r := s.DecodeUpdate(octets(t, raw), &u)
-			checkInvariants(t, &u, r, 8)
+			checkInvariants(t, &s, &u, r, 8)
 			if r.Outcome != SessionReset || r.Reason() != ReasonUpdateLength || r.Notification.Subcode != 1 || r.Notification.Data != nil {
 				t.Errorf("%v %v", r.Findings, r.Notification)
 			}

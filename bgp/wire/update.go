@@ -13,6 +13,10 @@ type Update struct {
 	NLRI      []netip.Prefix // reachable through Attrs.NextHopFor(prefix); host bits cleared
 	EndOfRIB  Family         // zero unless the UPDATE is an End-of-RIB marker (RFC 4724 §2)
 
+	// Path identifiers of Withdrawn and NLRI (RFC 7911 §3): empty unless the peer sends them for some family, else
+	// as many as there are prefixes, 0 for those of a family without.
+	WithdrawnPaths, NLRIPaths []uint32
+
 	spare *Attrs // memory for Attrs while it is nil
 }
 
@@ -21,7 +25,8 @@ func (u *Update) clear() {
 	if u.Attrs != nil {
 		u.spare = u.Attrs
 	}
-	*u = Update{Withdrawn: u.Withdrawn[:0], NLRI: u.NLRI[:0], spare: u.spare}
+	*u = Update{Withdrawn: u.Withdrawn[:0], NLRI: u.NLRI[:0], spare: u.spare,
+		WithdrawnPaths: u.WithdrawnPaths[:0], NLRIPaths: u.NLRIPaths[:0]}
 }
 
 // updateDecoder is the state of one DecodeUpdate.
@@ -81,12 +86,12 @@ func (d *updateDecoder) decode(body []byte) bool {
 	attrs, nlri := rest[2:2+n], rest[2+n:]
 
 	// RFC 7606 §3 i, j: prefixes that cannot be parsed end the session.
-	var ok bool
-	if d.u.Withdrawn, _, ok = appendPrefixes(d.u.Withdrawn, withdrawn, IPv4Unicast, false); !ok {
+	u := d.u
+	if _, ok := d.prefixes(&u.Withdrawn, &u.WithdrawnPaths, withdrawn, IPv4Unicast, false); !ok {
 		return d.reset(ReasonPrefixLength, 0, SubUpdateNetworkField, nil)
 	}
-	var skipped bool
-	if d.u.NLRI, skipped, ok = appendPrefixes(d.u.NLRI, nlri, IPv4Unicast, true); !ok {
+	skipped, ok := d.prefixes(&u.NLRI, &u.NLRIPaths, nlri, IPv4Unicast, true)
+	if !ok {
 		return d.reset(ReasonPrefixLength, 0, SubUpdateNetworkField, nil)
 	}
 	if skipped {
@@ -94,7 +99,7 @@ func (d *updateDecoder) decode(body []byte) bool {
 	}
 	classic := len(nlri) > 0
 	if (classic || len(withdrawn) > 0) && !d.s.Has(IPv4Unicast) {
-		d.u.Withdrawn, d.u.NLRI = d.u.Withdrawn[:0], d.u.NLRI[:0]
+		u.clear()
 		d.find(AttributeDiscard, ReasonFamily, 0, 0, nil)
 	}
 	d.reach = classic
@@ -109,17 +114,18 @@ func (d *updateDecoder) decode(body []byte) bool {
 		if d.other && !d.reach {
 			return d.reset(ReasonNoReachable, 0, d.wdSubcode, d.wdData)
 		}
-		d.u.Withdrawn = append(d.u.Withdrawn, d.u.NLRI...)
-		d.u.NLRI = d.u.NLRI[:0]
+		u.Withdrawn = append(u.Withdrawn, u.NLRI...)
+		u.WithdrawnPaths = append(u.WithdrawnPaths, u.NLRIPaths...)
+		u.NLRI, u.NLRIPaths = u.NLRI[:0], u.NLRIPaths[:0]
 		return true
 	}
 	switch {
 	case d.other:
-		d.u.Attrs, d.u.spare = d.a, nil
+		u.Attrs, u.spare = d.a, nil
 	case len(body) == 4: // RFC 4724 §2: the empty UPDATE
-		d.u.EndOfRIB = IPv4Unicast
+		u.EndOfRIB = IPv4Unicast
 	case len(withdrawn) == 0 && !classic:
-		d.u.EndOfRIB = d.unreach
+		u.EndOfRIB = d.unreach
 	}
 	return true
 }
@@ -186,48 +192,4 @@ func validNextHop(a netip.Addr) bool {
 		return first != 0 && first != 127 && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	}
 	return !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast()
-}
-
-// appendPrefixes reads prefixes of a unicast family up to the end of b. With reach set, prefixes that no unicast
-// route can have are skipped (RFC 4271 §6.3). ok is false when a length does not fit (RFC 7606 §5.3).
-func appendPrefixes(dst []netip.Prefix, b []byte, f Family, reach bool) (out []netip.Prefix, skipped, ok bool) {
-	for len(b) > 0 {
-		bits := int(b[0])
-		n := (bits + 7) / 8
-		var addr netip.Addr
-		if f.AFI == AFIIPv4 {
-			if bits > 32 || n >= len(b) {
-				return dst, skipped, false
-			}
-			var a [4]byte
-			copyBits(a[:], b[1:1+n], bits)
-			addr = netip.AddrFrom4(a)
-			if reach && bits >= 4 && a[0]&0xf0 == 0xe0 {
-				skipped, b = true, b[1+n:]
-				continue
-			}
-		} else {
-			if bits > 128 || n >= len(b) {
-				return dst, skipped, false
-			}
-			var a [16]byte
-			copyBits(a[:], b[1:1+n], bits)
-			addr = netip.AddrFrom16(a)
-			if reach && (bits >= 8 && a[0] == 0xff || bits >= 10 && a[0] == 0xfe && a[1]&0xc0 == 0x80) {
-				skipped, b = true, b[1+n:]
-				continue
-			}
-		}
-		dst = append(dst, netip.PrefixFrom(addr, bits))
-		b = b[1+n:]
-	}
-	return dst, skipped, true
-}
-
-// copyBits copies src and clears what is beyond bits in its last octet, whose value is irrelevant (RFC 4271 §4.3).
-func copyBits(dst, src []byte, bits int) {
-	copy(dst, src)
-	if r := bits % 8; r != 0 {
-		dst[len(src)-1] &= 0xff << (8 - r)
-	}
 }

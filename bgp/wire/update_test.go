@@ -109,12 +109,12 @@ func TestUpdateBytes(t *testing.T) {
 			}
 
 			e := Encoder{Session: s}
-			out, n, err := e.AppendReach([]byte("x"), sample(), u.NLRI)
+			out, n, err := e.AppendReach([]byte("x"), sample(), u.NLRI, nil)
 			want := body(nil, octets(t, tt.attrs), octets(t, nlri))
 			if err != nil || n != 1 || !bytes.Equal(out[1+HeaderLen:], want) {
 				t.Errorf("encoded %x, %v\n want %x", out, err, want)
 			}
-			out, n, err = e.AppendWithdraw(nil, u.Withdrawn)
+			out, n, err = e.AppendWithdraw(nil, u.Withdrawn, nil)
 			if want = body(octets(t, withdrawn), nil, nil); err != nil || n != 1 || !bytes.Equal(out[HeaderLen:], want) {
 				t.Errorf("encoded %x, %v\n want %x", out, err, want)
 			}
@@ -133,7 +133,7 @@ func TestUpdateExternal(t *testing.T) {
 		t.Errorf("%v %+v", r.Findings, u.Attrs)
 	}
 	e := Encoder{Session: s}
-	out, _, err := e.AppendReach(nil, sample(), pfx("172.19.100.1/32"))
+	out, _, err := e.AppendReach(nil, sample(), pfx("172.19.100.1/32"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestMultiprotocolBytes(t *testing.T) {
 				t.Errorf("got %+v %v", u.Attrs, u.NLRI)
 			}
 			e := Encoder{Session: s}
-			out, n, err := e.AppendReach(nil, tt.want, tt.nlri)
+			out, n, err := e.AppendReach(nil, tt.want, tt.nlri, nil)
 			if err != nil || n != 1 || !bytes.Equal(out[HeaderLen:], raw) {
 				t.Errorf("encoded %x, %v\n want %x", out[HeaderLen:], err, raw)
 			}
@@ -190,7 +190,7 @@ func TestMultiprotocolBytes(t *testing.T) {
 			t.Errorf("%v %+v", r.Findings, u)
 		}
 		e := Encoder{Session: s}
-		if out, n, err := e.AppendWithdraw(nil, six); err != nil || n != 1 || !bytes.Equal(out[HeaderLen:], raw) {
+		if out, n, err := e.AppendWithdraw(nil, six, nil); err != nil || n != 1 || !bytes.Equal(out[HeaderLen:], raw) {
 			t.Errorf("encoded %x, %v\n want %x", out[HeaderLen:], err, raw)
 		}
 	})
@@ -346,7 +346,7 @@ func TestAS4Sending(t *testing.T) {
 			"40 02 00", "c0 07 06 5ba0 0a000001 c0 12 08 00011170 0a000001"},
 	} {
 		tt.a.NextHop = addr("192.0.2.1")
-		out, _, err := e.AppendReach(nil, &tt.a, pfx("10.0.0.0/8"))
+		out, _, err := e.AppendReach(nil, &tt.a, pfx("10.0.0.0/8"), nil)
 		want := body(nil, octets(t, "40 01 01 00"+tt.want+"40 03 04 c0000201"+tt.then), octets(t, "08 0a"))
 		if err != nil || !bytes.Equal(out[HeaderLen:], want) {
 			t.Errorf("%s: %x, %v\n want %x", tt.name, out[HeaderLen:], err, want)

@@ -328,13 +328,13 @@ func checkVectorUpdate(t *testing.T, m *vectorMessage, body []byte) {
 	// Encoded again and decoded, it means the same.
 	e := &Encoder{Session: *s}
 	var again Update
-	if out, _, err := e.AppendWithdraw(nil, u.Withdrawn); err != nil {
+	if out, _, err := e.AppendWithdraw(nil, u.Withdrawn, nil); err != nil {
 		t.Error(err)
 	} else if _, got, _ := collect(t, *s, out, MaxExtendedLen); !sameSet(got, u.Withdrawn) {
 		t.Errorf("encoded again: withdrawn %v, want %v", got, u.Withdrawn)
 	}
 	if len(u.NLRI) > 0 {
-		out, n, err := e.AppendReach(nil, u.Attrs, u.NLRI)
+		out, n, err := e.AppendReach(nil, u.Attrs, u.NLRI, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

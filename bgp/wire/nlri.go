@@ -1,0 +1,128 @@
+package wire
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
+
+// prefixes reads the prefixes of a unicast family up to the end of b, their path identifiers before them where the
+// session has those (RFC 7911 §3). With reach set, prefixes that no unicast route can have are skipped (RFC 4271
+// §6.3). ok is false when a length does not fit (RFC 7606 §5.3).
+func (d *updateDecoder) prefixes(dst *[]netip.Prefix, paths *[]uint32, b []byte, f Family, reach bool) (skipped, ok bool) {
+	if len(d.s.AddPathReceive) == 0 {
+		*dst, _, skipped, ok = readPrefixes(*dst, nil, b, f, false, reach)
+		return skipped, ok
+	}
+	withPath, first := slices.Contains(d.s.AddPathReceive, f), len(*dst)
+	*dst, *paths, skipped, ok = readPrefixes(*dst, *paths, b, f, withPath, reach)
+	if !withPath { // the lists stay parallel
+		*paths = append(*paths, make([]uint32, len(*dst)-first)...)
+	}
+	return skipped, ok
+}
+
+func readPrefixes(dst []netip.Prefix, paths []uint32, b []byte, f Family, withPath, reach bool) (_ []netip.Prefix, _ []uint32, skipped, ok bool) {
+	for len(b) > 0 {
+		var path uint32
+		if withPath {
+			if len(b) < 5 {
+				return dst, paths, skipped, false
+			}
+			path, b = binary.BigEndian.Uint32(b), b[4:]
+		}
+		bits := int(b[0])
+		n := (bits + 7) / 8
+		if n >= len(b) {
+			return dst, paths, skipped, false
+		}
+		var addr netip.Addr
+		var unroutable bool
+		if f.AFI == AFIIPv4 {
+			if bits > 32 {
+				return dst, paths, skipped, false
+			}
+			var a [4]byte
+			copyBits(a[:], b[1:1+n], bits)
+			addr = netip.AddrFrom4(a)
+			unroutable = bits >= 4 && a[0]&0xf0 == 0xe0
+		} else {
+			if bits > 128 {
+				return dst, paths, skipped, false
+			}
+			var a [16]byte
+			copyBits(a[:], b[1:1+n], bits)
+			addr = netip.AddrFrom16(a)
+			unroutable = bits >= 8 && a[0] == 0xff || bits >= 10 && a[0] == 0xfe && a[1]&0xc0 == 0x80
+		}
+		b = b[1+n:]
+		if reach && unroutable {
+			skipped = true
+			continue
+		}
+		dst = append(dst, netip.PrefixFrom(addr, bits))
+		if withPath {
+			paths = append(paths, path)
+		}
+	}
+	return dst, paths, skipped, true
+}
+
+// copyBits copies src and clears what is beyond bits in its last octet, whose value is irrelevant (RFC 4271 §4.3).
+func copyBits(dst, src []byte, bits int) {
+	copy(dst, src)
+	if r := bits % 8; r != 0 {
+		dst[len(src)-1] &= 0xff << (8 - r)
+	}
+}
+
+// routes is what is left to be sent of a list of prefixes, in one family.
+type routes struct {
+	prefixes []netip.Prefix
+	paths    []uint32 // parallel, or empty: all identifiers are 0
+	family   Family
+	withPath bool // identifiers are sent
+	left     int  // how many prefixes of the family there are
+}
+
+// appendNLRI appends prefixes up to the position limit of dst and takes them off the list.
+func (r *routes) appendNLRI(dst []byte, limit int) []byte {
+	for i, p := range r.prefixes {
+		addr, bits := p.Addr(), p.Bits()
+		if addr.Is4() != (r.family == IPv4Unicast) {
+			continue
+		}
+		size := (bits + 7) / 8
+		need := 1 + size
+		if r.withPath {
+			need += 4
+		}
+		if len(dst)+need > limit {
+			r.prefixes = r.prefixes[i:]
+			if len(r.paths) > 0 {
+				r.paths = r.paths[i:]
+			}
+			return dst
+		}
+		if r.withPath {
+			var path uint32
+			if len(r.paths) > 0 {
+				path = r.paths[i]
+			}
+			dst = binary.BigEndian.AppendUint32(dst, path)
+		}
+		dst = append(dst, byte(bits))
+		if r.family == IPv4Unicast {
+			a := addr.As4()
+			dst = append(dst, a[:size]...)
+		} else {
+			a := addr.As16()
+			dst = append(dst, a[:size]...)
+		}
+		if rest := bits % 8; rest != 0 {
+			dst[len(dst)-1] &= 0xff << (8 - rest)
+		}
+		r.left--
+	}
+	return dst
+}
