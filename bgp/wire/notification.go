@@ -154,44 +154,36 @@ func (n *Notification) SubcodeName() string {
 	return fmt.Sprintf("subcode %d", n.Subcode)
 }
 
-// String names code, subcode and, for a shutdown or reset, the operator's text: "Cease/Administrative Shutdown
-// (6/2): \"text\"". Raw data is not shown.
+// String names code and subcode and shows what else there is to read: the operator's text of a shutdown or reset,
+// the reason of a hard reset, the limit of prefixes. "Cease/Administrative Shutdown (6/2): \"text\"". Raw data is not
+// shown.
 func (n *Notification) String() string {
 	var b strings.Builder
-	b.WriteString(n.CodeName())
-	if s := n.SubcodeName(); s != "" {
-		b.WriteString("/" + s)
+	b.WriteString(n.summary())
+	if inner, ok := n.HardReset(); ok {
+		b.WriteString(": " + inner.summary())
+		n = inner
 	}
-	fmt.Fprintf(&b, " (%d/%d)", n.Code, n.Subcode)
 	if text, ok := n.ShutdownText(); ok && text != "" {
 		fmt.Fprintf(&b, ": %q", text)
+	}
+	if f, limit, ok := n.MaxPrefixes(); ok {
+		fmt.Fprintf(&b, ": %v, at most %d", f, limit)
 	}
 	return b.String()
 }
 
+// summary names code and subcode alone.
+func (n *Notification) summary() string {
+	name := n.CodeName()
+	if s := n.SubcodeName(); s != "" {
+		name += "/" + s
+	}
+	return fmt.Sprintf("%s (%d/%d)", name, n.Code, n.Subcode)
+}
+
 // Error makes a Notification an error; the text is String's.
 func (n *Notification) Error() string { return n.String() }
-
-// Shutdown returns a Cease with an operator's text for subcode SubCeaseShutdown or SubCeaseReset (RFC 9003 §2).
-// Text longer than 255 octets is cut at a character's boundary.
-func Shutdown(subcode uint8, text string) *Notification {
-	text = cut(text, 255)
-	return &Notification{Code: CodeCease, Subcode: subcode, Data: append([]byte{byte(len(text))}, text...)}
-}
-
-// ShutdownText returns the operator's text of an administrative shutdown or reset, fit for a log: invalid UTF-8
-// and characters that do not print are replaced. ok is false when there is none or its length octet is wrong
-// (RFC 9003 §2, §3).
-func (n *Notification) ShutdownText() (text string, ok bool) {
-	if n.Code != CodeCease || n.Subcode != SubCeaseShutdown && n.Subcode != SubCeaseReset || len(n.Data) == 0 {
-		return "", false
-	}
-	size := int(n.Data[0])
-	if size > len(n.Data)-1 {
-		return "", false
-	}
-	return printable(n.Data[1 : 1+size]), true
-}
 
 // lengthField is a message length field for a body of n octets, as RFC 4271 §6.1 wants it in a bad-length report.
 func lengthField(n int) []byte {

@@ -24,6 +24,13 @@ func TestNotificationBytes(t *testing.T) {
 		{Notification{5, 1, nil}, "0015 03 05 01",
 			"Finite State Machine Error/Receive Unexpected Message in OpenSent State (5/1)"},
 		{Notification{6, 2, []byte("\x04down")}, "001a 03 06 02 04 646f776e", `Cease/Administrative Shutdown (6/2): "down"`},
+		{*MaxPrefixes(IPv6Unicast, 100000), "001c 03 06 01 0002 01 000186a0",
+			"Cease/Maximum Number of Prefixes Reached (6/1): IPv6 unicast, at most 100000"},
+		{Notification{6, 1, nil}, "0015 03 06 01", "Cease/Maximum Number of Prefixes Reached (6/1)"},
+		{*HardReset(&Notification{4, 0, nil}), "0017 03 06 09 04 00", "Cease/Hard Reset (6/9): Hold Timer Expired (4/0)"},
+		{*HardReset(Shutdown(SubCeaseShutdown, "down")), "001c 03 06 09 06 02 04 646f776e",
+			`Cease/Hard Reset (6/9): Cease/Administrative Shutdown (6/2): "down"`},
+		{Notification{6, 9, nil}, "0015 03 06 09", "Cease/Hard Reset (6/9): Cease (6/0)"},
 		{Notification{6, 7, nil}, "0015 03 06 07", "Cease/Connection Collision Resolution (6/7)"},
 		{Notification{6, 10, nil}, "0015 03 06 0a", "Cease/BFD Down (6/10)"},
 		{Notification{7, 1, nil}, "0015 03 07 01", "ROUTE-REFRESH Message Error/Invalid Message Length (7/1)"},
@@ -81,6 +88,42 @@ func TestShutdownText(t *testing.T) {
 	} {
 		if text, ok := tt.n.ShutdownText(); text != tt.text || ok != tt.ok {
 			t.Errorf("%s: %q %v", tt.name, text, ok)
+		}
+	}
+}
+
+// TestHardReset goes through RFC 8538 §3.1.
+func TestHardReset(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		n     *Notification
+		inner *Notification
+	}{
+		{"a hold timer", HardReset(&Notification{4, 0, nil}), &Notification{4, 0, []byte{}}},
+		{"with data", HardReset(&Notification{3, 3, []byte{1}}), &Notification{3, 3, []byte{1}}},
+		{"in another", HardReset(HardReset(&Notification{6, 4, nil})), &Notification{6, 9, []byte{6, 4}}},
+		{"without data", &Notification{6, 9, nil}, &Notification{6, 0, nil}},
+		{"half a code", &Notification{6, 9, []byte{6}}, &Notification{6, 0, nil}},
+		{"another subcode", &Notification{6, 4, []byte{6, 2}}, nil},
+		{"another code", &Notification{5, 9, []byte{6, 2}}, nil},
+	} {
+		inner, ok := tt.n.HardReset()
+		if ok != (tt.inner != nil) || !reflect.DeepEqual(inner, tt.inner) {
+			t.Errorf("%s: %+v %v", tt.name, inner, ok)
+		}
+	}
+}
+
+// TestMaxPrefixes goes through RFC 4486 §4.
+func TestMaxPrefixes(t *testing.T) {
+	if f, limit, ok := MaxPrefixes(IPv4Unicast, 1<<32-1).MaxPrefixes(); f != IPv4Unicast || limit != 1<<32-1 || !ok {
+		t.Errorf("%v %d %v", f, limit, ok)
+	}
+	for _, n := range []*Notification{
+		{6, 1, nil}, {6, 1, make([]byte, 6)}, {6, 1, make([]byte, 8)}, {6, 2, make([]byte, 7)}, {3, 1, make([]byte, 7)},
+	} {
+		if f, limit, ok := n.MaxPrefixes(); ok {
+			t.Errorf("%+v: %v %d", n, f, limit)
 		}
 	}
 }
