@@ -99,32 +99,3 @@ func TestMergeAS4(t *testing.T) {
 		}
 	}
 }
-
-func TestCommunities(t *testing.T) {
-	for text, want := range map[string]Community{
-		"0:0": 0, "65001:100": 65001<<16 | 100, "65535:65281": CommunityNoExport, "65535:65282": CommunityNoAdvertise,
-		"65535:65283": CommunityNoExportSubconfed, "65535:0": CommunityGracefulShutdown, "65535:666": CommunityBlackhole,
-	} {
-		c, err := ParseCommunity(text)
-		if err != nil || c != want || c.String() != text {
-			t.Errorf("%s: %v, %v", text, c, err)
-		}
-	}
-	for _, text := range []string{"", "1", "1:", ":1", "1:2:3", "65536:1", "1:65536", "-1:1", "a:b", " 1:1", "1:+1"} {
-		if c, err := ParseCommunity(text); err == nil {
-			t.Errorf("%q was read as %v", text, c)
-		}
-	}
-	l, err := ParseLargeCommunity("4200000001:0:4294967295")
-	if err != nil || l != (LargeCommunity{4200000001, 0, 4294967295}) || l.String() != "4200000001:0:4294967295" {
-		t.Errorf("%v, %v", l, err)
-	}
-	for _, text := range []string{"", "1:2", "1:2:3:4", "1:2:4294967296", "1::3", "large:1:2:3"} {
-		if l, err := ParseLargeCommunity(text); err == nil {
-			t.Errorf("%q was read as %v", text, l)
-		}
-	}
-	if got := (ExtCommunity{0, 2, 0xfd, 0xe9, 0, 0, 0, 1}).String(); got != "0x0002fde900000001" {
-		t.Errorf("extended %s", got)
-	}
-}

@@ -154,6 +154,10 @@ func TestMultiprotocolBytes(t *testing.T) {
 	a := &Attrs{ASPath: Sequence(65001), NextHop6: addr("2001:db8::1")}
 	withLocal := &Attrs{ASPath: Sequence(65001), NextHop6: addr("2001:db8::1"), LinkLocal: addr("fe80::1")}
 	over6 := &Attrs{ASPath: Sequence(65001), NextHop: addr("2001:db8::1")}
+	over6Local := &Attrs{ASPath: Sequence(65001), NextHop: addr("2001:db8::1"), LinkLocal: addr("fe80::1")}
+	localOnly := &Attrs{ASPath: Sequence(65001), NextHop: addr("fe80::1")}
+	localTwice := &Attrs{ASPath: Sequence(65001), NextHop: addr("fe80::1"), LinkLocal: addr("fe80::1")}
+	local6Only := &Attrs{ASPath: Sequence(65001), NextHop6: addr("fe80::1")}
 	for _, tt := range []struct {
 		name  string
 		attrs string
@@ -163,6 +167,10 @@ func TestMultiprotocolBytes(t *testing.T) {
 		{"IPv6", "80 0e 2e 0002 01 10 " + hop6 + " 00 " + nlri6 + base, a, six},
 		{"with a link-local next hop", "80 0e 3e 0002 01 20 " + hop6 + local6 + " 00 " + nlri6 + base, withLocal, six},
 		{"IPv4 over an IPv6 next hop", "80 0e 1a 0001 01 10 " + hop6 + " 00 20 ac136401" + base, over6, pfx("172.19.100.1/32")},
+		{"IPv4 with a global and a link-local next hop", "80 0e 2a 0001 01 20 " + hop6 + local6 + " 00 20 ac136401" + base, over6Local, pfx("172.19.100.1/32")},
+		{"IPv4 with a link-local next hop alone", "80 0e 1a 0001 01 10 " + local6 + " 00 20 ac136401" + base, localOnly, pfx("172.19.100.1/32")},
+		{"IPv4 with a link-local next hop twice", "80 0e 2a 0001 01 20 " + local6 + local6 + " 00 20 ac136401" + base, localTwice, pfx("172.19.100.1/32")},
+		{"IPv6 with a link-local next hop alone", "80 0e 2e 0002 01 10 " + local6 + " 00 " + nlri6 + base, local6Only, six},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := Session{AS4: true, Families: both, ExtendedNextHop: true}
@@ -198,7 +206,7 @@ func TestMultiprotocolBytes(t *testing.T) {
 
 // TestMultiprotocolForms are forms that a receiver takes and this package does not send.
 func TestMultiprotocolForms(t *testing.T) {
-	s := Session{AS4: true, Families: both}
+	s := Session{AS4: true, Families: both, ExtendedNextHop: true}
 	nlri := pfx("2001:db8:1::/48")
 	for _, tt := range []struct {
 		name, attrs, nlri string
@@ -216,6 +224,10 @@ func TestMultiprotocolForms(t *testing.T) {
 			Attrs{NextHop6: addr("fe80::1")}, nlri, Accept},
 		{"unspecified and link-local", base + "80 0e 2c 0002 01 20 00000000000000000000000000000000" + local6 + "00 30 20010db80001", "",
 			Attrs{NextHop6: addr("fe80::1"), LinkLocal: addr("fe80::1")}, nlri, Accept},
+		{"IPv4, unspecified and link-local", base + "80 0e 29 0001 01 20 00000000000000000000000000000000" + local6 + "00 18 0a0102", "",
+			Attrs{NextHop: addr("fe80::1"), LinkLocal: addr("fe80::1")}, pfx("10.1.2.0/24"), Accept},
+		{"IPv4, global address twice", base + "80 0e 29 0001 01 20" + hop6 + hop6 + "00 18 0a0102", "",
+			Attrs{NextHop: addr("2001:db8::1")}, pfx("10.1.2.0/24"), Accept},
 		{"host bits set", base + "80 0e 1c 0002 01 10" + hop6 + "00 2d 20010db8000f", "",
 			Attrs{NextHop6: addr("2001:db8::1")}, pfx("2001:db8:8::/45"), Accept},
 		{"both families", base + "40 03 04 c0000201 80 0e 1c 0002 01 10" + hop6 + "00 30 20010db80001", "18 0a0102",
