@@ -35,6 +35,7 @@ var rules = []rule{
 	{"bgp/bgptest", []string{"bgp", "bgp/wire"}},
 	{"bgp", []string{"bgp/wire"}},
 	{"rib", []string{"bgp/wire"}},
+	{"bfd", nil},
 	{"ipam", []string{".", "why"}},
 	{"dataplane", []string{".", "why"}},
 	// Layer 2: drivers, each with the kernel library it needs.
