@@ -177,30 +177,30 @@ func decodeASPath(path ASPath, asns []uint32, b []byte, size int) (ASPath, []uin
 	return path, asns
 }
 
-// mergeAS4 builds the path from AS_PATH and AS4_PATH of a speaker of two-octet numbers (RFC 6793 §4.2.3): as many
-// leading numbers of old as old is longer than new, then new. A new path longer than the old one is ignored.
-func mergeAS4(old, new ASPath) ASPath {
+// mergeAS4 appends to path the one that AS_PATH and AS4_PATH of a speaker of two-octet numbers make together (RFC 6793
+// §4.2.3): as many leading numbers of old as old is longer than new, then new. A new path longer than the old one is
+// ignored.
+func mergeAS4(path, old, new ASPath) ASPath {
 	lead := old.Len() - new.Len()
 	if lead < 0 {
-		return old
+		return append(path, old...)
 	}
-	var merged ASPath
 	for _, s := range old {
 		h := s.Type.hops(len(s.ASNs))
 		switch {
 		case s.Type.confed(): // kept where it leads or follows what is kept
-			merged = append(merged, s)
+			path = append(path, s)
 			continue
 		case lead == 0:
 		case h <= lead:
-			merged, lead = append(merged, s), lead-h
+			path, lead = append(path, s), lead-h
 			continue
 		default: // a sequence of which only the beginning is needed
-			merged = append(merged, Segment{s.Type, s.ASNs[:lead:lead]})
+			path = append(path, Segment{s.Type, s.ASNs[:lead:lead]})
 		}
 		break
 	}
-	return append(merged, new...)
+	return append(path, new...)
 }
 
 // appendASPath appends the value of an AS_PATH. In two octets, numbers that do not fit become ASTrans.

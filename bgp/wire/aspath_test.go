@@ -94,7 +94,7 @@ func TestMergeAS4(t *testing.T) {
 			Sequence(70000), "(5) 70000"},
 		{"two old segments", ASPath{seg(ASSequence, 1, 2), seg(ASSequence, 3, ASTrans)}, Sequence(70000), "1 2 3 70000"},
 	} {
-		if got := mergeAS4(tt.old, tt.new).String(); got != tt.want {
+		if got := mergeAS4(nil, tt.old, tt.new).String(); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

@@ -249,16 +249,17 @@ func (d *updateDecoder) mergeAS4() {
 	if len(d.as4Path) == 0 || !d.has(AttrASPath) {
 		return
 	}
-	path, _ := decodeASPath(nil, nil, d.as4Path, 4)
-	kept := path[:0]
-	for _, s := range path {
+	a := d.a
+	a.as4, a.asns = decodeASPath(a.as4, a.asns, d.as4Path, 4)
+	kept := a.as4[:0]
+	for _, s := range a.as4 {
 		if s.Type.confed() { // RFC 6793 §6: such segments are dropped, the rest is used
 			d.find(AttributeDiscard, ReasonConfederation, AttrAS4Path, 0, nil)
 			continue
 		}
 		kept = append(kept, s)
 	}
-	d.a.ASPath = mergeAS4(d.a.ASPath, kept)
+	a.ASPath, a.merged = mergeAS4(a.merged[:0], a.ASPath, kept), a.ASPath
 }
 
 // mpReach reads MP_REACH_NLRI (RFC 4760 §3). It returns false when the session is to be reset.

@@ -141,8 +141,9 @@ type Attrs struct {
 	// only: see PassOn.
 	Unknown []RawAttr
 
-	asns []uint32 // memory of ASPath
-	raw  []byte   // memory of Unknown
+	asns        []uint32 // memory of ASPath
+	as4, merged ASPath   // memory for merging AS4_PATH into it
+	raw         []byte   // memory of Unknown
 }
 
 // NextHopFor returns the next hop of a prefix by its family; for IPv6 the global one.
@@ -189,7 +190,7 @@ func (a *Attrs) Clone() *Attrs {
 		return nil
 	}
 	c := *a
-	c.asns, c.raw = nil, nil
+	c.asns, c.as4, c.merged, c.raw = nil, nil, nil, nil
 	c.ASPath = a.ASPath.Clone()
 	c.Communities = slices.Clone(a.Communities)
 	c.ExtCommunities = slices.Clone(a.ExtCommunities)
@@ -205,7 +206,7 @@ func (a *Attrs) Clone() *Attrs {
 // reset empties the set and keeps its memory.
 func (a *Attrs) reset() {
 	*a = Attrs{
-		ASPath: a.ASPath[:0], asns: a.asns[:0], raw: a.raw[:0],
+		ASPath: a.ASPath[:0], asns: a.asns[:0], as4: a.as4[:0], merged: a.merged[:0], raw: a.raw[:0],
 		Communities: a.Communities[:0], ExtCommunities: a.ExtCommunities[:0],
 		LargeCommunities: a.LargeCommunities[:0], ClusterList: a.ClusterList[:0], Unknown: a.Unknown[:0],
 	}

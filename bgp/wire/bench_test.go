@@ -5,44 +5,69 @@ import (
 	"testing"
 )
 
+// benchSessions are the kinds of session that differ in how prefixes are written.
+var benchSessions = []struct {
+	name string
+	s    Session
+	f    Family
+}{
+	{"IPv4", Session{AS4: true, Families: both}, IPv4Unicast},
+	{"IPv6", Session{AS4: true, Families: both}, IPv6Unicast},
+	{"IPv4-paths", addPath(both...), IPv4Unicast},
+	{"IPv6-paths", addPath(both...), IPv6Unicast},
+	{"IPv4-long", Session{AS4: true, Families: both, MaxLen: MaxExtendedLen}, IPv4Unicast},
+}
+
+// benchRoutes is how many routes each benchmark takes per round.
+const benchRoutes = 100000
+
+func perRoute(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRoutes, "ns/route")
+}
+
 func BenchmarkAppendReach(b *testing.B) {
-	for _, f := range both {
-		b.Run(f.String(), func(b *testing.B) {
-			e := Encoder{Session: Session{AS4: true, Families: both}}
-			list, a := hosts(10000, f), service()
-			buf, _, err := e.AppendReach(nil, a, list, nil)
+	for _, tt := range benchSessions {
+		b.Run(tt.name, func(b *testing.B) {
+			e := Encoder{Session: tt.s}
+			list, paths, a := hosts(benchRoutes, tt.f), make([]uint32, benchRoutes), service()
+			buf, _, err := e.AppendReach(nil, a, list, paths)
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.SetBytes(int64(len(buf)))
 			b.ReportAllocs()
 			for b.Loop() {
-				buf, _, _ = e.AppendReach(buf[:0], a, list, nil)
+				buf, _, _ = e.AppendReach(buf[:0], a, list, paths)
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(list)), "ns/route")
+			perRoute(b)
 		})
 	}
 }
 
 func BenchmarkAppendWithdraw(b *testing.B) {
-	e := Encoder{Session: Session{AS4: true, Families: both}}
-	list := hosts(10000, IPv4Unicast)
-	buf, _, err := e.AppendWithdraw(nil, list, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(buf)))
-	b.ReportAllocs()
-	for b.Loop() {
-		buf, _, _ = e.AppendWithdraw(buf[:0], list, nil)
+	for _, tt := range benchSessions {
+		b.Run(tt.name, func(b *testing.B) {
+			e := Encoder{Session: tt.s}
+			list, paths := hosts(benchRoutes, tt.f), make([]uint32, benchRoutes)
+			buf, _, err := e.AppendWithdraw(nil, list, paths)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(buf)))
+			b.ReportAllocs()
+			for b.Loop() {
+				buf, _, _ = e.AppendWithdraw(buf[:0], list, paths)
+			}
+			perRoute(b)
+		})
 	}
 }
 
 func BenchmarkDecodeUpdate(b *testing.B) {
-	for _, f := range both {
-		b.Run(f.String(), func(b *testing.B) {
-			e := Encoder{Session: Session{AS4: true, Families: both}}
-			out, _, err := e.AppendReach(nil, service(), hosts(10000, f), nil)
+	for _, tt := range benchSessions {
+		b.Run(tt.name, func(b *testing.B) {
+			e := Encoder{Session: tt.s}
+			out, _, err := e.AppendReach(nil, service(), hosts(benchRoutes, tt.f), nil)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -57,6 +82,7 @@ func BenchmarkDecodeUpdate(b *testing.B) {
 					}
 				}
 			}
+			perRoute(b)
 		})
 	}
 }

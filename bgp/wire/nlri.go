@@ -17,7 +17,9 @@ func (d *updateDecoder) prefixes(dst *[]netip.Prefix, paths *[]uint32, b []byte,
 	withPath, first := slices.Contains(d.s.AddPathReceive, f), len(*dst)
 	*dst, *paths, skipped, ok = readPrefixes(*dst, *paths, b, f, withPath, reach)
 	if !withPath { // the lists stay parallel
-		*paths = append(*paths, make([]uint32, len(*dst)-first)...)
+		for range len(*dst) - first {
+			*paths = append(*paths, 0)
+		}
 	}
 	return skipped, ok
 }
@@ -43,7 +45,12 @@ func readPrefixes(dst []netip.Prefix, paths []uint32, b []byte, f Family, withPa
 				return dst, paths, skipped, false
 			}
 			var a [4]byte
-			copyBits(a[:], b[1:1+n], bits)
+			if len(b) > 4 { // nearly always; the mask clears what is the next prefix's
+				a = [4]byte(b[1:])
+			} else {
+				copy(a[:], b[1:])
+			}
+			binary.BigEndian.PutUint32(a[:], mask4(a, bits))
 			addr = netip.AddrFrom4(a)
 			unroutable = bits >= 4 && a[0]&0xf0 == 0xe0
 		} else {
@@ -51,7 +58,14 @@ func readPrefixes(dst []netip.Prefix, paths []uint32, b []byte, f Family, withPa
 				return dst, paths, skipped, false
 			}
 			var a [16]byte
-			copyBits(a[:], b[1:1+n], bits)
+			if len(b) > 16 {
+				a = [16]byte(b[1:])
+			} else {
+				copy(a[:], b[1:])
+			}
+			high, low := mask16(a, bits)
+			binary.BigEndian.PutUint64(a[:8], high)
+			binary.BigEndian.PutUint64(a[8:], low)
 			addr = netip.AddrFrom16(a)
 			unroutable = bits >= 8 && a[0] == 0xff || bits >= 10 && a[0] == 0xfe && a[1]&0xc0 == 0x80
 		}
@@ -68,12 +82,16 @@ func readPrefixes(dst []netip.Prefix, paths []uint32, b []byte, f Family, withPa
 	return dst, paths, skipped, true
 }
 
-// copyBits copies src and clears what is beyond bits in its last octet, whose value is irrelevant (RFC 4271 §4.3).
-func copyBits(dst, src []byte, bits int) {
-	copy(dst, src)
-	if r := bits % 8; r != 0 {
-		dst[len(src)-1] &= 0xff << (8 - r)
-	}
+// mask4 is an IPv4 address without what is beyond the bits of a prefix, whose value in its last octet is irrelevant
+// (RFC 4271 §4.3).
+func mask4(a [4]byte, bits int) uint32 {
+	return binary.BigEndian.Uint32(a[:]) & (^uint32(0) << (32 - bits))
+}
+
+// mask16 is the two halves of an IPv6 address after the same.
+func mask16(a [16]byte, bits int) (high, low uint64) {
+	high, low = binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
+	return high & (^uint64(0) << (64 - min(bits, 64))), low & (^uint64(0) << (128 - bits))
 }
 
 // routes is what is left to be sent of a list of prefixes, in one family.
@@ -112,15 +130,12 @@ func (r *routes) appendNLRI(dst []byte, limit int) []byte {
 			dst = binary.BigEndian.AppendUint32(dst, path)
 		}
 		dst = append(dst, byte(bits))
-		if r.family == IPv4Unicast {
-			a := addr.As4()
-			dst = append(dst, a[:size]...)
+		end := len(dst) + size
+		if addr.Is4() {
+			dst = binary.BigEndian.AppendUint32(dst, mask4(addr.As4(), bits))[:end]
 		} else {
-			a := addr.As16()
-			dst = append(dst, a[:size]...)
-		}
-		if rest := bits % 8; rest != 0 {
-			dst[len(dst)-1] &= 0xff << (8 - rest)
+			high, low := mask16(addr.As16(), bits)
+			dst = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, high), low)[:end]
 		}
 		r.left--
 	}
