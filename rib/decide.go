@@ -16,6 +16,14 @@ type Policy struct {
 	// CompareRouterID makes the router ID, not the age, break ties between external
 	// paths (bestpath compare-routerid).
 	CompareRouterID bool
+	// IgnoreGracefulShutdown takes the community GRACEFUL_SHUTDOWN for one like any
+	// other. Unset, external paths that carry it have the local preference 0, so that
+	// they are used no more while others are there (RFC 8326 §4.2; graceful-shutdown
+	// aware).
+	IgnoreGracefulShutdown bool
+	// LinkBandwidth spreads packets over several paths in proportion to their link
+	// bandwidth communities, where all of them carry one. Unset: equally.
+	LinkBandwidth bool
 }
 
 // Verdict is what the decision came to for one path.
@@ -79,7 +87,7 @@ func Decide(policy Policy, paths []*Path, out []Verdict) []Verdict {
 	}
 	verdicts := out[start:]
 	verdicts[best].Best = true
-	var tied []int
+	tied := make([]int, 0, 16)
 	for i, p := range paths {
 		if i == best || p.Fault != OK {
 			continue
@@ -134,7 +142,7 @@ func (policy Policy) multipath(paths []*Path, verdicts []Verdict, best int, tied
 		c, _ := policy.tieBreak(paths[i], paths[j])
 		return c
 	})
-	used := []int{best}
+	used := append(make([]int, 0, 16), best)
 	for _, i := range tied {
 		p, v := paths[i], &verdicts[i]
 		switch {
@@ -158,10 +166,21 @@ func (policy Policy) multipath(paths []*Path, verdicts []Verdict, best int, tied
 // which step; b wins if it is zero.
 func (policy Policy) compare(a, b *Path) (int, Reason) {
 	x, y := a.Attrs, b.Attrs
+	// RFC 9494 §4.3: least preferred, whatever else speaks for it.
+	if a.longLived() != b.longLived() {
+		return either(b.longLived()), LongLivedStale
+	}
 	if c := cmp.Compare(b.Weight, a.Weight); c != 0 {
 		return c, Weight
 	}
-	if c := cmp.Compare(y.localPref(), x.localPref()); c != 0 {
+	if c := cmp.Compare(policy.localPref(b), policy.localPref(a)); c != 0 {
+		worse := a
+		if c < 0 {
+			worse = b
+		}
+		if policy.leaving(worse) {
+			return c, GracefulShutdown
+		}
 		return c, LocalPref
 	}
 	if a.Local != b.Local {
@@ -201,7 +220,25 @@ func (policy Policy) tieBreak(a, b *Path) (int, Reason) {
 	if c := cmp.Compare(len(a.Attrs.ClusterList), len(b.Attrs.ClusterList)); c != 0 {
 		return c, ClusterList
 	}
-	return a.Source.Addr.Compare(b.Source.Addr), PeerAddress
+	if c := a.Source.Addr.Compare(b.Source.Addr); c != 0 {
+		return c, PeerAddress
+	}
+	return cmp.Compare(a.ID, b.ID), PathIdentifier
+}
+
+// leaving says that the path's origin asks not to be used any more (RFC 8326). In an
+// internal session that is for the router to say that has the external one, by
+// LOCAL_PREF.
+func (policy Policy) leaving(p *Path) bool {
+	return p.Attrs.leaving && !p.Source.Internal && !policy.IgnoreGracefulShutdown
+}
+
+// localPref is LOCAL_PREF as the decision counts it.
+func (policy Policy) localPref(p *Path) uint32 {
+	if policy.leaving(p) {
+		return 0
+	}
+	return p.Attrs.LocalPref.Or(DefaultLocalPref)
 }
 
 func either(first bool) int {

@@ -15,7 +15,7 @@ func candidate(n int, change func(*Path)) *Path {
 	addr := netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})
 	p := &Path{
 		Source:  &Source{Name: addr.String(), Addr: addr, AS: 65001, RouterID: addr},
-		Attrs:   newAttrs(&wire.Attrs{ASPath: wire.Sequence(65001)}, ""),
+		Attrs:   newAttrs(&wire.Attrs{ASPath: wire.Sequence(65001)}, 0, ""),
 		NextHop: addr, Order: uint64(n),
 	}
 	if change != nil {

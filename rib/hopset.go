@@ -1,11 +1,12 @@
 package rib
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strconv"
 	"unique"
 )
 
@@ -13,36 +14,47 @@ import (
 type Hop struct {
 	Addr  netip.Addr `json:"address"`
 	Index int        `json:"interface"` // of the interface, as the kernel numbers it
+	// Weight is the share of packets that the hop gets of a set, 1 to 256; 0 where all
+	// hops of the set get the same.
+	Weight int `json:"weight,omitempty"`
 }
 
+// maxWeight is the greatest weight that the kernel takes.
+const maxWeight = 256
+
 func (h Hop) compare(o Hop) int {
-	if c := h.Addr.Compare(o.Addr); c != 0 {
-		return c
-	}
-	return h.Index - o.Index
+	return cmp.Or(h.Addr.Compare(o.Addr), cmp.Compare(h.Index, o.Index), cmp.Compare(h.Weight, o.Weight))
 }
+
+// same says that two hops are the same place, whatever their weights.
+func (h Hop) same(o Hop) bool { return h.Addr == o.Addr && h.Index == o.Index }
 
 // HopSet is a set of next hops. Equal sets are ==, so that routes that share one
 // can be counted and compared by it. The zero value is the empty set.
 type HopSet struct{ key unique.Handle[string] }
 
-// hopLen is the length of one encoded hop: address and interface.
-const hopLen = 16 + 4
+// hopLen is the length of one encoded hop: address, interface and weight.
+const hopLen = 16 + 4 + 2
 
 // NewHopSet returns the set of hops, whatever their order.
 func NewHopSet(hops ...Hop) HopSet {
 	hops = slices.Clone(hops)
 	slices.SortFunc(hops, Hop.compare)
-	hops = slices.Compact(hops)
+	hops = slices.CompactFunc(hops, Hop.same)
 	return hopSetOf(appendHops(nil, hops))
 }
 
-// appendHops encodes sorted hops.
+// appendHops encodes sorted hops. Equal weights are none, so that equal sets are ==.
 func appendHops(dst []byte, hops []Hop) []byte {
+	equal := !slices.ContainsFunc(hops, func(h Hop) bool { return h.Weight != hops[0].Weight })
 	for _, h := range hops {
+		if equal {
+			h.Weight = 0
+		}
 		a := h.Addr.As16()
 		dst = append(dst, a[:]...)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(h.Index))
+		dst = binary.BigEndian.AppendUint16(dst, uint16(h.Weight))
 	}
 	return dst
 }
@@ -70,15 +82,16 @@ func (s HopSet) Hops() []Hop {
 	hops := make([]Hop, 0, len(b)/hopLen)
 	for chunk := range slices.Chunk(b, hopLen) {
 		hops = append(hops, Hop{
-			Addr:  netip.AddrFrom16([16]byte(chunk)).Unmap(),
-			Index: int(binary.BigEndian.Uint32(chunk[16:])),
+			Addr:   netip.AddrFrom16([16]byte(chunk)).Unmap(),
+			Index:  int(binary.BigEndian.Uint32(chunk[16:])),
+			Weight: int(binary.BigEndian.Uint16(chunk[20:])),
 		})
 	}
 	return hops
 }
 
 // is compares with an encoded set without making one.
-func (s HopSet) is(encoded []byte) bool { return bytes.Equal([]byte(s.encoded()), encoded) }
+func (s HopSet) is(encoded []byte) bool { return s.encoded() == string(encoded) }
 
 // MarshalJSON lists the next hops.
 func (s HopSet) MarshalJSON() ([]byte, error) { return json.Marshal(s.Hops()) }
@@ -113,26 +126,45 @@ type Networks struct {
 	own  map[netip.Addr]bool
 }
 
-// NewNetworks takes the networks of all interfaces that are up.
+// NewNetworks takes the networks of all interfaces that are up. Link-local ones may
+// be among them; they tell on which interfaces there are such neighbors.
 func NewNetworks(nets []Connected) Networks {
 	n := Networks{nets: slices.Clone(nets), own: make(map[netip.Addr]bool, len(nets))}
 	slices.SortStableFunc(n.nets, func(a, b Connected) int { return b.Prefix.Bits() - a.Prefix.Bits() })
 	for _, c := range nets {
-		n.own[c.Prefix.Addr()] = true
+		n.own[c.addr()] = true
 	}
 	return n
 }
 
-// Find returns the network that an address is on. Our own addresses are on none:
-// a route by way of ourselves would be a loop (RFC 4271 §5.1.3).
-func (n Networks) Find(a netip.Addr) (Connected, bool) {
-	if n.own[a] {
-		return Connected{}, false
+// addr is the interface's own address; a link-local one has the device as its zone.
+func (c *Connected) addr() netip.Addr {
+	if a := c.Prefix.Addr(); linkLocal(a) {
+		return a.WithZone(c.Device)
 	}
-	for _, c := range n.nets {
-		if c.Prefix.Masked().Contains(a) {
-			return c, true
+	return c.Prefix.Addr()
+}
+
+// Find returns the network that an address is on: a link-local one on that of its
+// zone, which is the name of an interface or its number. Our own addresses are on
+// none: a route by way of ourselves would be a loop (RFC 4271 §5.1.3).
+func (n Networks) Find(a netip.Addr) (Connected, bool) {
+	zone, local := a.Zone(), linkLocal(a)
+	for i := range n.nets {
+		c := &n.nets[i]
+		if linkLocal(c.Prefix.Addr()) != local || local && zone != c.Device && zone != strconv.Itoa(c.Index) {
+			continue
+		}
+		if c.Prefix.Masked().Contains(a.WithZone("")) {
+			if local {
+				a = a.WithZone(c.Device)
+			}
+			return *c, !n.own[a]
 		}
 	}
 	return Connected{}, false
 }
+
+// linkLocal says that an address means something only together with an interface.
+// Those of IPv4 do without.
+func linkLocal(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }

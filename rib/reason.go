@@ -6,16 +6,19 @@ import "fmt"
 // against it.
 type Reason uint8
 
-// Reasons. Those from Weight to PeerAddress are the steps of the decision, in
-// their order: the path lost to the best one at that step.
+// Reasons. Those from LongLivedStale to PathIdentifier are the steps of the
+// decision, in their order: the path lost to the best one at that step.
 const (
 	OK Reason = iota
 
 	Deleted            // the session that it came from is down
 	NextHopUnreachable // the next hop is on no connected network that is up
+	RouteLeak          // it came from where no such route may come from (RFC 9234 §5)
 
+	LongLivedStale // kept for long after its session ended (RFC 9494 §4.3)
 	Weight
 	LocalPref
+	GracefulShutdown // its local preference is 0 because it is about to go (RFC 8326)
 	LocallyOriginated
 	ASPathLength
 	Origin
@@ -26,6 +29,7 @@ const (
 	RouterID
 	ClusterList
 	PeerAddress
+	PathIdentifier // of two paths of one neighbor (RFC 7911)
 
 	MultipathOff  // maximum-paths is 1 for this kind of path
 	MultipathFull // as many paths as allowed are used
@@ -35,6 +39,7 @@ const (
 	LocalASInPath // a loop (RFC 4271 §9.1.2)
 	OwnOriginator // our own route came back (RFC 4456 §8)
 	LimitExceeded // the neighbor sent more prefixes than it may
+	TooManyPaths  // the neighbor has as many paths to this prefix as it may
 	reasonsEnd
 )
 
@@ -42,8 +47,11 @@ var reasonTexts = [reasonsEnd]string{
 	OK:                 "none",
 	Deleted:            "deleted",
 	NextHopUnreachable: "next hop unreachable",
+	RouteLeak:          "route leak",
+	LongLivedStale:     "long-lived stale",
 	Weight:             "Weight",
 	LocalPref:          "Local Preference",
+	GracefulShutdown:   "graceful shutdown",
 	LocallyOriginated:  "Locally originated",
 	ASPathLength:       "AS Path",
 	Origin:             "Origin",
@@ -54,6 +62,7 @@ var reasonTexts = [reasonsEnd]string{
 	RouterID:           "Router Id",
 	ClusterList:        "Cluster list",
 	PeerAddress:        "Neighbor Address",
+	PathIdentifier:     "path identifier",
 	MultipathOff:       "multipath not configured",
 	MultipathFull:      "maximum-paths reached",
 	ASPathDiffers:      "AS path differs",
@@ -62,6 +71,7 @@ var reasonTexts = [reasonsEnd]string{
 	LocalASInPath:      "own AS number in AS path",
 	OwnOriginator:      "own originator ID",
 	LimitExceeded:      "maximum prefixes exceeded",
+	TooManyPaths:       "maximum paths of one prefix exceeded",
 }
 
 // String is the reason in the words that NX-OS prints after "not best reason:"

@@ -1,16 +1,19 @@
 package rib
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp/wire"
+	"github.com/pharoslb/pharos/internal/compact"
 )
 
 // Table holds the routes of one address family. It is not safe for concurrent
 // use.
+//
+// What there is much of, entries and paths, is numbered and refers to others by
+// number: a route costs some hundred octets and the garbage collector nothing.
 type Table struct {
 	family   wire.Family
 	localAS  uint32
@@ -18,48 +21,66 @@ type Table struct {
 	policy   Policy
 	networks Networks
 
-	entries map[netip.Prefix]*entry
-	sources map[string]*source
-	attrs   map[string]*Attrs
-	dirty   []*entry
+	entries compact.PrefixMap[entry]
+	paths   compact.Slab[path]
+	dirty   []uint32 // entries whose paths changed
 
-	order   uint64 // of the youngest path
-	version uint64 // counts decided changes of entries
-	live    int    // paths that are not deleted
+	sources      compact.Slab[*source]
+	sourceByName map[string]*source
+	attrs        compact.Slab[*Attrs]
+	attrsByKey   map[string]*Attrs
+	hops         compact.Slab[nextHop]
+	hopByKey     map[hopKey]uint32
+
+	epoch   time.Time // from which ages are counted
+	order   uint64    // of the youngest path
+	version uint64    // counts decided changes of entries
 
 	// Memory of Decide and Update, reused.
-	paths    []*Path
-	verdicts []Verdict
-	hops     []Hop
-	encoded  []byte
+	decision decision
 	key      []byte
 }
 
-// entry is a prefix and its paths, oldest first.
+// entry is a prefix.
 type entry struct {
-	prefix  netip.Prefix
-	paths   []*path
 	set     HopSet // the next hops last handed out by Decide
 	version uint64
+	oldest  uint32 // its first path; the others follow by age
 	dirty   bool
 }
 
-// path is a Path in its two lists: of its prefix, and of its source.
+// path is a way to a prefix, in two lists: of its prefix, by age, and of its source.
 type path struct {
-	Path
-	verdict    Verdict
-	index      int // interface of the next hop
-	entry      *entry
-	source     *source
-	prev, next *path
+	order uint64        // counts up
+	since time.Duration // after the table's epoch
+	way
+	entry      uint32
+	next       uint32 // of the entry
+	prev, more uint32 // of the source
+	generation uint8  // of the source, when it was announced
+	standing   standing
 }
 
+// state is what became of a path's session.
+type state uint8
+
+const (
+	live      state = iota
+	stale           // it is over and expected back; the path is used
+	longLived       // and has been so for long
+	deleted         // it is over; the path is only shown
+	states
+)
+
 type source struct {
-	Source
-	head     *path
-	live     int // paths that are not deleted
-	deleted  int
+	info     *Source
+	number   uint32
+	first    uint32 // its paths
+	count    [states]int
 	rejected map[Reason]uint64 // announcements not taken, by reason
+
+	generation uint8 // counts its refreshes
+	refreshing bool
 }
 
 // NewTable returns an empty table for a family: that of a router with this AS
@@ -67,9 +88,9 @@ type source struct {
 func NewTable(family wire.Family, localAS uint32, routerID netip.Addr) *Table {
 	return &Table{
 		family: family, localAS: localAS, routerID: routerID, version: 1,
-		entries: make(map[netip.Prefix]*entry),
-		sources: make(map[string]*source),
-		attrs:   make(map[string]*Attrs),
+		sourceByName: make(map[string]*source),
+		attrsByKey:   make(map[string]*Attrs),
+		hopByKey:     make(map[hopKey]uint32),
 	}
 }
 
@@ -79,65 +100,104 @@ func (t *Table) SetPolicy(p Policy) {
 		return
 	}
 	t.policy = p
-	for _, e := range t.entries {
-		t.touch(e)
+	t.decision.forget()
+	for id := range t.entries.All() {
+		t.touch(id)
 	}
 }
 
 // Up makes a neighbor known, or what is known of it up to date, when its session
-// is established. Paths of an earlier session stay deleted until they are
+// is established. Paths of an earlier session stay as they are until they are
 // announced again.
 func (t *Table) Up(s Source) {
 	if s.Limit == 0 {
 		s.Limit = DefaultLimit
 	}
-	src := t.sources[s.Name]
+	src := t.sourceByName[s.Name]
 	if src == nil {
-		src = &source{rejected: make(map[Reason]uint64)}
-		t.sources[s.Name] = src
+		src = &source{number: t.sources.Alloc(), rejected: make(map[Reason]uint64)}
+		*t.sources.At(src.number) = src
+		t.sourceByName[s.Name] = src
 	}
-	src.Source = s
+	src.info = &s
+	t.decision.forget()
 }
 
 // Update takes the prefixes of the table's family from an UPDATE. It reports
 // false when the neighbor has more prefixes than it may: those above its limit
 // were not taken.
 func (t *Table) Update(name string, u *wire.Update, now time.Time) bool {
-	src := t.sources[name]
+	src := t.sourceByName[name]
 	if src == nil {
 		return true
 	}
-	for _, p := range u.Withdrawn {
+	for i, p := range u.Withdrawn {
 		if wire.FamilyOf(p) == t.family {
-			t.withdraw(src, p)
+			t.withdraw(src, p, pathID(u.WithdrawnPaths, i))
 		}
 	}
 	if u.Attrs == nil || len(u.NLRI) == 0 {
 		return true
 	}
 	within := true
-	refuse := t.refuse(u.Attrs)
-	attrs := t.intern(u.Attrs)
-	for _, p := range u.NLRI {
-		switch {
-		case wire.FamilyOf(p) != t.family:
-		case refuse != OK:
+	refuse := t.refuse(src, u.Attrs)
+	a := announcement{now: now, leak: src.info.leaks(u.Attrs.OnlyToCustomer)}
+	a.attrs = t.intern(u.Attrs, src.info.marks(u.Attrs.OnlyToCustomer))
+	for i, p := range u.NLRI {
+		if wire.FamilyOf(p) != t.family {
+			continue
+		}
+		id := pathID(u.NLRIPaths, i)
+		why := refuse
+		if why != OK {
 			// Not eligible at all (RFC 4271 §9.1.2); it replaces what was there.
-			src.rejected[refuse]++
-			t.withdraw(src, p)
-		case !t.announce(src, p, attrs, u.Attrs.NextHopFor(p), now):
-			src.rejected[LimitExceeded]++
-			within = false
+			t.withdraw(src, p, id)
+		} else {
+			if addr := u.Attrs.NextHopFor(p); a.hop == 0 || addr != a.addr {
+				t.changeHop(&a, src, addr)
+			}
+			why = t.announce(src, p, id, &a)
+		}
+		if why != OK {
+			src.rejected[why]++
+			within = within && why != LimitExceeded
 		}
 	}
-	t.release(attrs)
+	if a.hop != 0 {
+		t.letGo(a.hop)
+	}
+	t.release(a.attrs)
 	return within
 }
 
+// announcement is what the prefixes of one UPDATE have in common.
+type announcement struct {
+	attrs *Attrs
+	leak  bool
+	addr  netip.Addr // of the next hop
+	hop   uint32     // and its number, held for as long as the UPDATE is worked on
+	now   time.Time
+}
+
+func (t *Table) changeHop(a *announcement, src *source, addr netip.Addr) {
+	old := a.hop
+	a.addr, a.hop = addr, t.hold(src, addr)
+	if old != 0 {
+		t.letGo(old)
+	}
+}
+
+func pathID(ids []uint32, i int) uint32 {
+	if i < len(ids) {
+		return ids[i]
+	}
+	return 0
+}
+
 // refuse says why paths with such attributes are not taken.
-func (t *Table) refuse(a *wire.Attrs) Reason {
+func (t *Table) refuse(src *source, a *wire.Attrs) Reason {
 	switch {
-	case a.ASPath.Contains(t.localAS):
+	case a.ASPath.Contains(t.localAS), src.info.LocalAS != 0 && a.ASPath.Contains(src.info.LocalAS):
 		return LocalASInPath
 	case a.OriginatorID == t.routerID && t.routerID.IsValid(), slices.Contains(a.ClusterList, t.routerID):
 		return OwnOriginator
@@ -145,251 +205,157 @@ func (t *Table) refuse(a *wire.Attrs) Reason {
 	return OK
 }
 
-// intern returns the one copy of the attributes, held once more.
-func (t *Table) intern(w *wire.Attrs) *Attrs {
-	t.key = appendKey(t.key[:0], w)
-	a := t.attrs[string(t.key)]
-	if a == nil {
-		key := string(t.key)
-		a = newAttrs(w, key)
-		t.attrs[key] = a
-	}
-	a.refs++
-	return a
-}
-
-func (t *Table) release(a *Attrs) {
-	if a.refs--; a.refs == 0 {
-		delete(t.attrs, a.key)
-	}
-}
-
-// announce reports false when the source may not have one more path.
-func (t *Table) announce(src *source, prefix netip.Prefix, attrs *Attrs, hop netip.Addr, now time.Time) bool {
-	e := t.entries[prefix]
-	var p *path
-	if e != nil {
-		p = e.of(src)
-	}
-	if p != nil && p.Fault != Deleted && p.Attrs == attrs && p.NextHop == hop {
-		return true // said again: its age stays (RFC 4271 §9.1.4 replaces like by like)
-	}
-	// A deleted path that comes back is counted as new; deleted ones are those of
-	// one session at most (Down), so that they are within the limit on their own.
-	if src.live >= src.Limit && (p == nil || p.Fault == Deleted) {
-		return false
-	}
-	if p == nil {
-		if e == nil {
-			e = &entry{prefix: prefix}
-			t.entries[prefix] = e
+// announce takes one path, or says why not.
+func (t *Table) announce(src *source, prefix netip.Prefix, id uint32, a *announcement) Reason {
+	// What an earlier session left does not count: it is that of one session at most,
+	// so that it is within the limit on its own.
+	full := src.count[live] >= src.info.Limit
+	var number uint32
+	if full {
+		if number = t.entries.Find(prefix); number == 0 {
+			return LimitExceeded
 		}
-		p = &path{entry: e, source: src, Path: Path{Source: &src.Source}}
-		src.link(p)
-		src.live++
-		t.live++
 	} else {
-		e.remove(p)
-		t.release(p.Attrs)
-		if p.Fault == Deleted {
-			src.deleted--
-			src.live++
-			t.live++
-		}
+		number = t.entries.Insert(prefix)
 	}
-	attrs.refs++
-	p.Attrs, p.NextHop, p.Fault = attrs, hop, OK
-	t.renew(p, now)
-	t.resolve(p)
-	e.paths = append(e.paths, p)
-	t.touch(e)
-	return true
+	e := t.entries.At(number)
+	at, siblings := t.of(e, src, id)
+	if at == 0 {
+		switch {
+		case full:
+			return LimitExceeded
+		case siblings >= maxPathsPerPrefix:
+			return TooManyPaths
+		}
+		at = t.paths.Alloc()
+		p := t.paths.At(at)
+		p.source, p.id, p.entry = src.number, id, number
+		t.link(src, at)
+		src.count[live]++
+	} else {
+		p := t.paths.At(at)
+		if full && p.state != live {
+			return LimitExceeded
+		}
+		if p.state == longLived {
+			t.touch(number)
+		}
+		was := p.state
+		t.become(src, p, live)
+		p.generation = src.generation
+		if was != deleted && p.attrs == a.attrs.number && p.hop == a.hop && p.leak == a.leak {
+			return OK // said again: its age stays (RFC 4271 §9.1.4 replaces like by like)
+		}
+		t.unlinkEntry(e, at)
+		t.release(*t.attrs.At(p.attrs))
+		t.letGo(p.hop)
+	}
+	p := t.paths.At(at)
+	a.attrs.refs++
+	t.hops.At(a.hop).paths++
+	p.attrs, p.hop, p.leak, p.generation = a.attrs.number, a.hop, a.leak, src.generation
+	t.appendPath(e, at, a.now)
+	t.touch(number)
+	return OK
 }
 
-// renew makes a path the youngest.
-func (t *Table) renew(p *path, now time.Time) {
+func (t *Table) become(src *source, p *path, s state) {
+	src.count[p.state]--
+	src.count[s]++
+	p.state = s
+}
+
+// appendPath makes a path the youngest of its entry, and of the table.
+func (t *Table) appendPath(e *entry, at uint32, now time.Time) {
+	if t.epoch.IsZero() {
+		t.epoch = now
+	}
 	t.order++
-	p.Order, p.Since = t.order, now
-}
-
-// resolve looks up the path's next hop.
-func (t *Table) resolve(p *path) {
-	if c, ok := t.networks.Find(p.NextHop); ok {
-		p.Fault, p.index = OK, c.Index
+	p := t.paths.At(at)
+	p.order, p.since, p.next = t.order, now.Sub(t.epoch), 0
+	if last := t.last(e); last != 0 {
+		t.paths.At(last).next = at
 	} else {
-		p.Fault, p.index = NextHopUnreachable, 0
+		e.oldest = at
 	}
 }
 
-func (t *Table) withdraw(src *source, prefix netip.Prefix) {
-	e := t.entries[prefix]
-	if e == nil {
+func (t *Table) last(e *entry) uint32 {
+	at := e.oldest
+	for at != 0 && t.paths.At(at).next != 0 {
+		at = t.paths.At(at).next
+	}
+	return at
+}
+
+// of returns a source's path with an identifier, and how many it has to the prefix.
+func (t *Table) of(e *entry, src *source, id uint32) (found uint32, siblings int) {
+	for at := e.oldest; at != 0; at = t.paths.At(at).next {
+		if p := t.paths.At(at); p.source == src.number {
+			siblings++
+			if p.id == id {
+				found = at
+			}
+		}
+	}
+	return found, siblings
+}
+
+func (t *Table) unlinkEntry(e *entry, at uint32) {
+	link := &e.oldest
+	for *link != at {
+		link = &t.paths.At(*link).next
+	}
+	*link = t.paths.At(at).next
+}
+
+func (t *Table) link(src *source, at uint32) {
+	p := t.paths.At(at)
+	p.prev, p.more = 0, src.first
+	if src.first != 0 {
+		t.paths.At(src.first).prev = at
+	}
+	src.first = at
+}
+
+func (t *Table) unlink(src *source, p *path) {
+	if p.prev != 0 {
+		t.paths.At(p.prev).more = p.more
+	} else {
+		src.first = p.more
+	}
+	if p.more != 0 {
+		t.paths.At(p.more).prev = p.prev
+	}
+}
+
+func (t *Table) withdraw(src *source, prefix netip.Prefix, id uint32) {
+	number := t.entries.Find(prefix)
+	if number == 0 {
 		return
 	}
-	if p := e.of(src); p != nil {
-		t.drop(p)
+	if at, _ := t.of(t.entries.At(number), src, id); at != 0 {
+		t.drop(at)
 	}
 }
 
 // drop removes a path altogether.
-func (t *Table) drop(p *path) {
-	if p.Fault == Deleted {
-		p.source.deleted--
-	} else {
-		p.source.live--
-		t.live--
-	}
-	p.source.unlink(p)
-	p.entry.remove(p)
-	t.release(p.Attrs)
+func (t *Table) drop(at uint32) {
+	p := t.paths.At(at)
+	src := *t.sources.At(p.source)
+	src.count[p.state]--
+	t.unlink(src, p)
+	t.unlinkEntry(t.entries.At(p.entry), at)
+	t.release(*t.attrs.At(p.attrs))
+	t.letGo(p.hop)
 	t.touch(p.entry)
-}
-
-// Down marks all paths of a neighbor deleted: its session is over. They are shown,
-// and not used, until Purge. Those that an earlier session left and this one did
-// not bring back are removed: a neighbor that comes and goes with other prefixes
-// each time would pile them up.
-func (t *Table) Down(name string) {
-	src := t.sources[name]
-	if src == nil {
-		return
-	}
-	t.Purge(name)
-	for p := src.head; p != nil; p = p.next {
-		p.Fault = Deleted
-		t.touch(p.entry)
-	}
-	t.live -= src.live
-	src.deleted, src.live = src.live, 0
-}
-
-// Purge removes the neighbor's deleted paths: it has sent its whole table
-// (End-of-RIB), or was away for too long.
-func (t *Table) Purge(name string) {
-	src := t.sources[name]
-	if src == nil || src.deleted == 0 {
-		return
-	}
-	for p := src.head; p != nil; {
-		next := p.next
-		if p.Fault == Deleted {
-			t.drop(p)
-		}
-		p = next
-	}
-}
-
-// Forget removes a neighbor with all its paths: it is not configured any more.
-func (t *Table) Forget(name string) {
-	t.Down(name)
-	t.Purge(name)
-	delete(t.sources, name)
-}
-
-// Resolve takes the networks that are connected now, and looks every next hop up
-// in them. A path that comes to be usable by it counts as new.
-func (t *Table) Resolve(n Networks, now time.Time) {
-	t.networks = n
-	for _, e := range t.entries {
-		for _, p := range e.paths {
-			if p.Fault == Deleted {
-				continue
-			}
-			fault, index := p.Fault, p.index
-			t.resolve(p)
-			if p.Fault == fault && p.index == index {
-				continue
-			}
-			if fault != OK && p.Fault == OK {
-				t.renew(p, now)
-			}
-			t.touch(e)
-		}
-		slices.SortFunc(e.paths, func(a, b *path) int { return cmp.Compare(a.Order, b.Order) })
-	}
+	t.paths.Free(at)
 }
 
 // touch marks an entry for the next Decide.
-func (t *Table) touch(e *entry) {
-	if !e.dirty {
+func (t *Table) touch(number uint32) {
+	if e := t.entries.At(number); !e.dirty {
 		e.dirty = true
-		t.dirty = append(t.dirty, e)
+		t.dirty = append(t.dirty, number)
 	}
-}
-
-// Dirty is how many prefixes the next Decide will look at.
-func (t *Table) Dirty() int { return len(t.dirty) }
-
-// Decide decides anew about the prefixes whose paths changed and appends to out
-// those that have other next hops than before.
-func (t *Table) Decide(out []Route) []Route {
-	for i, e := range t.dirty {
-		t.dirty[i] = nil
-		e.dirty = false
-		t.decide(e)
-		t.version++
-		e.version = t.version
-		if !e.set.is(t.encoded) {
-			e.set = hopSetOf(t.encoded)
-			out = append(out, Route{e.prefix, e.set})
-		}
-		if len(e.paths) == 0 {
-			delete(t.entries, e.prefix)
-		}
-	}
-	t.dirty = t.dirty[:0]
-	return out
-}
-
-// decide gives the entry's paths their verdicts and leaves the encoded next hops
-// in t.encoded.
-func (t *Table) decide(e *entry) {
-	t.paths, t.hops = t.paths[:0], t.hops[:0]
-	for _, p := range e.paths {
-		t.paths = append(t.paths, &p.Path)
-	}
-	t.verdicts = Decide(t.policy, t.paths, t.verdicts[:0])
-	for i, p := range e.paths {
-		p.verdict = t.verdicts[i]
-		if p.verdict.Used() {
-			t.hops = append(t.hops, Hop{p.NextHop, p.index})
-		}
-	}
-	slices.SortFunc(t.hops, Hop.compare)
-	t.encoded = appendHops(t.encoded[:0], t.hops)
-}
-
-func (e *entry) of(src *source) *path {
-	for _, p := range e.paths {
-		if p.source == src {
-			return p
-		}
-	}
-	return nil
-}
-
-func (e *entry) remove(p *path) {
-	if i := slices.Index(e.paths, p); i >= 0 {
-		e.paths = slices.Delete(e.paths, i, i+1)
-	}
-}
-
-func (s *source) link(p *path) {
-	p.next = s.head
-	if s.head != nil {
-		s.head.prev = p
-	}
-	s.head = p
-}
-
-func (s *source) unlink(p *path) {
-	if p.prev != nil {
-		p.prev.next = p.next
-	} else {
-		s.head = p.next
-	}
-	if p.next != nil {
-		p.next.prev = p.prev
-	}
-	p.prev, p.next = nil, nil
 }

@@ -58,7 +58,7 @@ func (t *Table) feed(at time.Time) func(string, *wire.Update) {
 func hopsVia(index int, nodes ...int) HopSet {
 	var hops []Hop
 	for _, n := range nodes {
-		hops = append(hops, Hop{node(n), index})
+		hops = append(hops, Hop{Addr: node(n), Index: index})
 	}
 	return NewHopSet(hops...)
 }
@@ -115,7 +115,7 @@ func TestLifeOfARoute(t *testing.T) {
 		tab.feed(at(30))(withdraw(n, vip(1)))
 	}
 	wantRoutes(t, tab.Decide(nil), Route{vip(1), HopSet{}})
-	if s := tab.Summary(); s.Networks != 0 || s.Paths != 0 || s.Attributes != 0 || len(tab.entries) != 0 {
+	if s := tab.Summary(); s.Networks != 0 || s.Paths != 0 || s.Attributes != 0 || tab.entries.Len() != 0 {
 		t.Errorf("something is left: %+v", s)
 	}
 }
@@ -141,7 +141,7 @@ func TestPurgeRemovesWhatDidNotComeBack(t *testing.T) {
 	}
 	tab.Forget(node(112).String())
 	wantRoutes(t, tab.Decide(nil), Route{vip(1), HopSet{}})
-	if _, ok := tab.Source(node(112).String()); ok || len(tab.attrs) != 0 {
+	if _, ok := tab.Source(node(112).String()); ok || len(tab.attrsByKey) != 0 {
 		t.Error("a forgotten neighbor is still known")
 	}
 	tab.feed(at(3))(announce(112, vip(3)))
@@ -159,8 +159,8 @@ func TestFlappingNeighborLeavesOneSessionsPaths(t *testing.T) {
 		tab.Down(name)
 		tab.Decide(nil)
 	}
-	if s, _ := tab.Source(name); s.Deleted != 2 || s.Paths != 0 || len(tab.entries) != 2 || tab.Summary().Paths != 2 {
-		t.Errorf("after 200 sessions: %+v, %d entries, %+v", s, len(tab.entries), tab.Summary())
+	if s, _ := tab.Source(name); s.Deleted != 2 || s.Paths != 0 || tab.entries.Len() != 2 || tab.Summary().Paths != 2 {
+		t.Errorf("after 200 sessions: %+v, %d entries, %+v", s, tab.entries.Len(), tab.Summary())
 	}
 	if _, ok := tab.Lookup(vip(200)); !ok {
 		t.Error("the last session's path is not shown")
@@ -186,7 +186,7 @@ func TestNextHopsMustBeConnected(t *testing.T) {
 		{Prefix: netip.MustParsePrefix("10.10.2.210/24"), Index: 7},
 		{Prefix: netip.MustParsePrefix("192.0.2.9/24"), Index: 8},
 	}), at(5))
-	wantRoutes(t, tab.Decide(nil), Route{vip(1), NewHopSet(Hop{netip.MustParseAddr("192.0.2.1"), 8})})
+	wantRoutes(t, tab.Decide(nil), Route{vip(1), NewHopSet(Hop{Addr: netip.MustParseAddr("192.0.2.1"), Index: 8})})
 	if e, _ = tab.Lookup(vip(1)); e.Paths[0].Since != at(5) {
 		t.Error("a path that came to be usable keeps an old age")
 	}
@@ -218,7 +218,7 @@ func TestWhatIsNotTaken(t *testing.T) {
 		if s, _ := tab.Source(name); s.Rejected[row.why] != 1 || s.Paths != 0 {
 			t.Errorf("%v: %+v", row.why, s)
 		}
-		if len(tab.attrs) != 0 {
+		if len(tab.attrsByKey) != 0 {
 			t.Errorf("%v: attributes are kept", row.why)
 		}
 	}
@@ -258,7 +258,7 @@ func TestOtherFamiliesAreLeftAlone(t *testing.T) {
 	six.Resolve(segment(7), start)
 	six.Up(Source{Name: name, Addr: node(112), AS: 65211, RouterID: node(112)})
 	six.Update(name, u, at(1))
-	wantRoutes(t, six.Decide(nil), Route{netip.MustParsePrefix("2001:db8:1::/64"), NewHopSet(Hop{netip.MustParseAddr("2001:db8::112"), 7})})
+	wantRoutes(t, six.Decide(nil), Route{netip.MustParsePrefix("2001:db8:1::/64"), NewHopSet(Hop{Addr: netip.MustParseAddr("2001:db8::112"), Index: 7})})
 }
 
 func TestPolicyChangeIsDecidedAnew(t *testing.T) {
@@ -372,8 +372,8 @@ func TestAnyOrderComesToTheSame(t *testing.T) {
 			tab.Forget(node(n).String())
 		}
 		apply(kernel, tab.Decide(nil))
-		if len(kernel) != 0 || len(tab.entries) != 0 || len(tab.attrs) != 0 || tab.live != 0 {
-			t.Fatalf("seed %d: left %d routes, %d entries, %d attributes, %d paths", seed, len(kernel), len(tab.entries), len(tab.attrs), tab.live)
+		if len(kernel) != 0 || tab.entries.Len() != 0 || len(tab.attrsByKey) != 0 || tab.paths.Len() != 0 || len(tab.hopByKey) != 0 {
+			t.Fatalf("seed %d: left %d routes, %d entries, %d attributes, %d paths", seed, len(kernel), tab.entries.Len(), len(tab.attrsByKey), tab.paths.Len())
 		}
 	}
 }
@@ -389,9 +389,10 @@ func apply(kernel map[netip.Prefix]HopSet, routes []Route) {
 }
 
 func TestHopSets(t *testing.T) {
-	six := Hop{netip.MustParseAddr("fe80::1"), 2}
-	a, b := NewHopSet(Hop{node(2), 1}, six, Hop{node(1), 1}), NewHopSet(six, Hop{node(1), 1}, Hop{node(2), 1}, six)
-	if a != b || a.Len() != 3 || !slices.Equal(a.Hops(), []Hop{{node(1), 1}, {node(2), 1}, six}) {
+	six := Hop{Addr: netip.MustParseAddr("fe80::1"), Index: 2}
+	hop := func(n int) Hop { return Hop{Addr: node(n), Index: 1} }
+	a, b := NewHopSet(hop(2), six, hop(1)), NewHopSet(six, hop(1), hop(2), six)
+	if a != b || a.Len() != 3 || !slices.Equal(a.Hops(), []Hop{hop(1), hop(2), six}) {
 		t.Errorf("%v, %v", a.Hops(), b.Hops())
 	}
 	if (HopSet{}).Len() != 0 || NewHopSet() != (HopSet{}) {
@@ -415,30 +416,4 @@ func TestCovering(t *testing.T) {
 	if _, ok := tab.Covering(netip.MustParseAddr("10.0.0.1")); ok {
 		t.Error("10.0.0.1 is covered")
 	}
-}
-
-// 10,000 routes of three neighbors arrive, one neighbor goes.
-func BenchmarkThreeOrigins(b *testing.B) {
-	prefixes := make([]netip.Prefix, 10_000)
-	for i := range prefixes {
-		prefixes[i] = vip(i)
-	}
-	b.ReportAllocs()
-	var down time.Duration
-	for b.Loop() {
-		tab := newTable()
-		for n := 112; n <= 114; n++ {
-			for chunk := range slices.Chunk(prefixes, 800) {
-				tab.feed(at(n))(announce(n, chunk...))
-			}
-		}
-		tab.Decide(nil)
-		began := time.Now()
-		tab.Down(node(112).String())
-		if n := len(tab.Decide(nil)); n != len(prefixes) {
-			b.Fatal(n)
-		}
-		down += time.Since(began)
-	}
-	b.ReportMetric(float64(down.Microseconds())/float64(b.N), "µs/loss")
 }

@@ -2,6 +2,7 @@ package rib
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -33,11 +34,14 @@ func (e *Entry) Best() *PathView {
 
 // Lookup returns the entry of exactly this prefix.
 func (t *Table) Lookup(prefix netip.Prefix) (Entry, bool) {
-	e := t.entries[prefix.Masked()]
-	if e == nil || len(e.paths) == 0 {
+	if !prefix.IsValid() {
 		return Entry{}, false
 	}
-	return e.view(), true
+	number := t.entries.Find(prefix.Masked())
+	if number == 0 || t.entries.At(number).oldest == 0 {
+		return Entry{}, false
+	}
+	return t.view(number), true
 }
 
 // Covering returns the entry with the longest prefix that has the address.
@@ -56,10 +60,10 @@ func (t *Table) Covering(a netip.Addr) (Entry, bool) {
 
 // Entries returns all entries, sorted by prefix.
 func (t *Table) Entries() []Entry {
-	out := make([]Entry, 0, len(t.entries))
-	for _, e := range t.entries {
-		if len(e.paths) > 0 {
-			out = append(out, e.view())
+	out := make([]Entry, 0, t.entries.Len())
+	for number, e := range t.entries.All() {
+		if e.oldest != 0 {
+			out = append(out, t.view(number))
 		}
 	}
 	slices.SortFunc(out, func(a, b Entry) int {
@@ -68,24 +72,29 @@ func (t *Table) Entries() []Entry {
 	return out
 }
 
-func (e *entry) view() Entry {
-	v := Entry{Prefix: e.prefix, Version: e.version, Hops: e.set, Paths: make([]PathView, 0, len(e.paths))}
-	for _, p := range slices.Backward(e.paths) {
-		view := PathView{p.Path, p.verdict}
-		source := *p.Source // the table updates its own
-		view.Source = &source
+func (t *Table) view(number uint32) Entry {
+	e := t.entries.At(number)
+	v := Entry{Prefix: t.entries.Prefix(number), Version: e.version, Hops: e.set}
+	for at := e.oldest; at != 0; {
+		p := t.paths.At(at)
+		view := PathView{t.expand(p), p.standing.verdict()}
+		if p.state == longLived {
+			view.Attrs = view.Attrs.stale()
+		}
 		v.Paths = append(v.Paths, view)
+		at = p.next
 	}
+	slices.Reverse(v.Paths)
 	return v
 }
 
 // Routes returns the next hops of every prefix that has some, as last handed out
 // by Decide, in no order.
 func (t *Table) Routes() []Route {
-	out := make([]Route, 0, len(t.entries))
-	for _, e := range t.entries {
+	out := make([]Route, 0, t.entries.Len())
+	for number, e := range t.entries.All() {
 		if e.set != (HopSet{}) {
-			out = append(out, Route{e.prefix, e.set})
+			out = append(out, Route{t.entries.Prefix(number), e.set})
 		}
 	}
 	return out
@@ -95,21 +104,22 @@ func (t *Table) Routes() []Route {
 type SourceView struct {
 	Source
 	Paths    int               // usable or not, without deleted ones
-	Deleted  int               // kept from a session that is down
+	Stale    int               // of these, kept from a session that is over
+	Deleted  int               // shown from a session that is over
 	Rejected map[Reason]uint64 // announcements not taken
 }
 
 // Source returns what the table holds of a neighbor.
 func (t *Table) Source(name string) (SourceView, bool) {
-	s := t.sources[name]
+	s := t.sourceByName[name]
 	if s == nil {
 		return SourceView{}, false
 	}
-	v := SourceView{Source: s.Source, Paths: s.live, Deleted: s.deleted, Rejected: make(map[Reason]uint64, len(s.rejected))}
-	for r, n := range s.rejected {
-		v.Rejected[r] = n
-	}
-	return v, true
+	kept := s.count[stale] + s.count[longLived]
+	return SourceView{
+		Source: *s.info, Paths: s.count[live] + kept, Stale: kept, Deleted: s.count[deleted],
+		Rejected: maps.Clone(s.rejected),
+	}, true
 }
 
 // Summary counts what a table holds.
@@ -126,17 +136,14 @@ type Summary struct {
 
 // Summary counts distinct attributes; it costs what they are in number.
 func (t *Table) Summary() Summary {
-	s := Summary{Version: t.version, Paths: t.live, Attributes: len(t.attrs)}
-	for _, e := range t.entries {
-		if len(e.paths) > 0 {
+	s := Summary{Version: t.version, Paths: t.paths.Len(), Attributes: t.attrs.Len()}
+	for _, e := range t.entries.All() {
+		if e.oldest != 0 {
 			s.Networks++
 		}
 	}
-	for _, src := range t.sources {
-		s.Paths += src.deleted
-	}
 	asPaths := make(map[string]bool)
-	for _, a := range t.attrs {
+	for _, a := range t.attrsByKey {
 		if text := a.ASPath.String(); text != "" && !asPaths[text] {
 			asPaths[text] = true
 			for _, segment := range a.ASPath {

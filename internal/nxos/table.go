@@ -33,6 +33,8 @@ func codes(p *rib.PathView) (status, selection, kind byte) {
 		status = 'x'
 	case p.Fault != rib.OK:
 		status = ' '
+	case p.Stale:
+		status = 'S'
 	}
 	switch {
 	case p.Best:
@@ -129,7 +131,7 @@ func (v *tableView) json() object {
 
 func pathJSON(i int, p *rib.PathView) object {
 	status, selection, kind := codes(p)
-	state := map[byte]string{'*': "valid", 'x': "deleted", ' ': "invalid"}[status]
+	state := map[byte]string{'*': "valid", 'x': "deleted", 'S': "stale", ' ': "invalid"}[status]
 	best := map[byte]string{'>': "bestpath", '|': "multipath", ' ': "none"}[selection]
 	return object{}.str("pathnr", i).str("status", state).str("best", best).str("type", pathType(p)).
 		str("statuscode", string(status)).str("bestcode", string(selection)).str("typecode", string(kind)).
