@@ -2,10 +2,12 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -14,30 +16,37 @@ import (
 func FuzzStream(f *testing.F) {
 	f.Add(octets(f, openBytes))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := NewReader(bytes.NewReader(b))
-		read := 0
-		for {
-			m, err := r.Next()
-			if err != nil {
-				var n *Notification
-				switch {
-				case err == io.EOF && read != len(b), err == io.ErrUnexpectedEOF && read >= len(b):
-					t.Fatalf("%v after %d of %d octets", err, read, len(b))
-				case err != io.EOF && err != io.ErrUnexpectedEOF && !(errors.As(err, &n) && n.Code == CodeHeader):
-					t.Fatalf("%v", err)
-				}
-				break
-			}
-			read += m.Len()
-			if read > len(b) || m.Len() > MaxLen {
-				t.Fatalf("message of %d octets, %d of %d read", m.Len(), read, len(b))
-			}
-			decodeAnything(t, m)
-		}
-		if cap(r.buf) > MaxLen {
-			t.Fatalf("buffer of %d", cap(r.buf))
+		for _, limit := range []int{MaxLen, MaxExtendedLen} {
+			fuzzStream(t, b, limit)
 		}
 	})
+}
+
+func fuzzStream(t *testing.T, b []byte, limit int) {
+	r := NewReader(bytes.NewReader(b))
+	r.SetMaxLen(limit)
+	read := 0
+	for {
+		m, err := r.Next()
+		if err != nil {
+			var n *Notification
+			switch {
+			case err == io.EOF && read != len(b), err == io.ErrUnexpectedEOF && read >= len(b):
+				t.Fatalf("%v after %d of %d octets", err, read, len(b))
+			case err != io.EOF && err != io.ErrUnexpectedEOF && !(errors.As(err, &n) && n.Code == CodeHeader):
+				t.Fatalf("%v", err)
+			}
+			break
+		}
+		read += m.Len()
+		if read > len(b) || m.Len() > limit || m.Type == TypeOpen && m.Len() > MaxLen {
+			t.Fatalf("message of %d octets, %d of %d read", m.Len(), read, len(b))
+		}
+		decodeAnything(t, m)
+	}
+	if cap(r.buf) > limit {
+		t.Fatalf("buffer of %d", cap(r.buf))
+	}
 }
 
 func FuzzOpen(f *testing.F) {
@@ -64,64 +73,139 @@ func FuzzOpen(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(again, o) {
 			t.Fatalf("round trip of %+v: %+v, %v", o, again, err)
 		}
-		_ = Negotiate(o, o)
+		checkCapabilities(t, o)
+		s := Negotiate(o, o)
+		for _, f := range slices.Concat(s.AddPathReceive, s.AddPathSend) {
+			if !s.Has(f) {
+				t.Fatalf("path identifiers in %v, which is not among %v", f, s.Families)
+			}
+		}
 	})
 }
 
-func fuzzUpdate(f *testing.F, as4 bool) {
+// checkCapabilities makes again the capabilities that were read.
+func checkCapabilities(t *testing.T, o *Open) {
+	t.Helper()
+	again := &Open{}
+	add := func(c Capability) { again.Capabilities = append(again.Capabilities, c) }
+	g, graceful := o.GracefulRestart()
+	if graceful {
+		add(GracefulRestartCapability(g))
+		add(LongLived(o.LongLived()...))
+	}
+	add(AddPath(o.AddPath()...))
+	role, hasRole := o.Role()
+	if hasRole {
+		add(RoleCapability(role))
+	}
+	if g2, ok := again.GracefulRestart(); ok != graceful || !reflect.DeepEqual(g2, g) {
+		t.Fatalf("graceful restart %+v, want %+v", g2, g)
+	}
+	if got, want := again.LongLived(), o.LongLived(); !slices.Equal(got, want) {
+		t.Fatalf("long-lived %+v, want %+v", got, want)
+	}
+	if got, want := again.AddPath(), o.AddPath(); !slices.Equal(got, want) {
+		t.Fatalf("additional paths %+v, want %+v", got, want)
+	}
+	if r, ok := again.Role(); ok != hasRole || r != role {
+		t.Fatalf("role %v, want %v", r, role)
+	}
+	if host, domain, ok := o.FQDN(); ok && len(host) < maxNameLen && len(domain) < maxNameLen {
+		again.Capabilities = []Capability{FQDN(host, domain)}
+		if h, d, ok := again.FQDN(); !ok || h != host || d != domain {
+			t.Fatalf("host name %q %q, want %q %q", h, d, host, domain)
+		}
+	}
+}
+
+// fuzzUpdate decodes octets in sessions, each of a classic and an extended length, and encodes what was decoded.
+func fuzzUpdate(f *testing.F, sessions ...Session) {
 	f.Add(body(octets(f, "08 0b"), octets(f, sampleBytes), octets(f, "20 ac136401")))
 	f.Add(body(nil, octets(f, sampleBytes2), octets(f, "20 ac136401")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > MaxExtendedLen-HeaderLen {
 			return
 		}
-		for _, s := range []Session{
-			{AS4: as4, Families: both},
-			{AS4: as4, Internal: true, Families: both, ExtendedNextHop: true},
-		} {
-			var u Update
-			r := s.DecodeUpdate(b, &u)
-			checkInvariants(t, &s, &u, r, len(b))
-			if r.Outcome > AttributeDiscard {
-				continue
+		for _, s := range sessions {
+			for _, s.MaxLen = range []int{MaxLen, MaxExtendedLen} {
+				var u Update
+				r := s.DecodeUpdate(b, &u)
+				checkInvariants(t, &s, &u, r, len(b))
+				if r.Outcome <= AttributeDiscard {
+					roundTrip(t, s, &u)
+				}
 			}
-			roundTrip(t, s, &u)
 		}
 	})
 }
 
-func FuzzUpdate(f *testing.F)    { fuzzUpdate(f, true) }
-func FuzzUpdateAS2(f *testing.F) { fuzzUpdate(f, false) }
+func FuzzUpdate(f *testing.F) {
+	fuzzUpdate(f, Session{AS4: true, Families: both}, Session{AS4: true, Internal: true, Families: both, ExtendedNextHop: true})
+}
+
+func FuzzUpdateAS2(f *testing.F) {
+	fuzzUpdate(f, Session{Families: both}, Session{Internal: true, Families: both, ExtendedNextHop: true})
+}
+
+func FuzzUpdateAddPath(f *testing.F) {
+	fuzzUpdate(f, addPath(both...), addPath(IPv4Unicast), addPath(IPv6Unicast))
+}
+
+// route is a prefix with its path identifier.
+type route struct {
+	prefix netip.Prefix
+	path   uint32
+}
+
+// appendRoutes appends prefixes and identifiers as they are in an Update.
+func appendRoutes(out []route, prefixes []netip.Prefix, paths []uint32) []route {
+	for i, p := range prefixes {
+		r := route{prefix: p}
+		if len(paths) > 0 {
+			r.path = paths[i]
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func sameRoutes(a, b []route) bool {
+	order := func(x, y route) int { return cmp.Or(x.prefix.Compare(y.prefix), cmp.Compare(x.path, y.path)) }
+	slices.SortFunc(a, order)
+	slices.SortFunc(b, order)
+	return slices.Equal(a, b)
+}
 
 // roundTrip encodes what was decoded and decodes it again.
 func roundTrip(t *testing.T, s Session, u *Update) {
 	t.Helper()
 	e := Encoder{Session: s}
-	out, n, err := e.AppendWithdraw(nil, u.Withdrawn, nil)
+	out, n, err := e.AppendWithdraw(nil, u.Withdrawn, u.WithdrawnPaths)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(u.NLRI) > 0 {
-		more, m, err := e.AppendReach(out, u.Attrs, u.NLRI, nil)
+		more, m, err := e.AppendReach(out, u.Attrs, u.NLRI, u.NLRIPaths)
 		if errors.Is(err, ErrAttrsTooLong) {
-			return
+			return // the body was longer than the session allows, or nearly
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		out, n = more, n+m
 	}
-	var nlri, withdrawn []netip.Prefix
+	var nlri, withdrawn []route
 	messages := split(t, out)
 	if len(messages) != n {
 		t.Fatalf("%d messages, said to be %d", len(messages), n)
 	}
 	for _, m := range messages {
 		var again Update
-		if r := s.DecodeUpdate(m.Body, &again); r.Outcome != Accept || m.Len() > MaxLen {
+		if r := s.DecodeUpdate(m.Body, &again); r.Outcome != Accept || m.Len() > s.maxLen() {
 			t.Fatalf("encoded again: %d octets, %v", m.Len(), r.Findings)
 		}
-		nlri, withdrawn = append(nlri, again.NLRI...), append(withdrawn, again.Withdrawn...)
+		nlri = appendRoutes(nlri, again.NLRI, again.NLRIPaths)
+		withdrawn = appendRoutes(withdrawn, again.Withdrawn, again.WithdrawnPaths)
 		if again.Attrs == nil {
 			continue
 		}
@@ -141,7 +225,8 @@ func roundTrip(t *testing.T, s Session, u *Update) {
 			t.Fatalf("encoded again: %+v, want %+v", a, want)
 		}
 	}
-	if !sameSet(nlri, u.NLRI) || !sameSet(withdrawn, u.Withdrawn) {
+	if !sameRoutes(nlri, appendRoutes(nil, u.NLRI, u.NLRIPaths)) ||
+		!sameRoutes(withdrawn, appendRoutes(nil, u.Withdrawn, u.WithdrawnPaths)) {
 		t.Fatalf("encoded again: %v %v, want %v %v", nlri, withdrawn, u.NLRI, u.Withdrawn)
 	}
 }
@@ -181,6 +266,14 @@ func FuzzNotification(f *testing.F) {
 		if len(b) > MaxLen-HeaderLen {
 			return
 		}
+		if inner, ok := n.HardReset(); ok && len(b) >= 4 {
+			if again := HardReset(inner); !bytes.Equal(again.Data, n.Data) {
+				t.Fatalf("hard reset of %x: %x", n.Data, again.Data)
+			}
+		}
+		if f, limit, ok := n.MaxPrefixes(); ok && !bytes.Equal(MaxPrefixes(f, limit).Data, n.Data) {
+			t.Fatalf("limit %v %d of %x", f, limit, n.Data)
+		}
 		if out := AppendNotification(nil, n); !bytes.Equal(out[HeaderLen:], b) {
 			t.Fatalf("round trip of %x: %x", b, out)
 		}
@@ -199,6 +292,35 @@ func FuzzRouteRefresh(f *testing.F) {
 		}
 		if out := AppendRouteRefresh(nil, *r); !bytes.Equal(out[HeaderLen:], b) {
 			t.Fatalf("round trip of %x: %x", b, out)
+		}
+	})
+}
+
+func FuzzCommunity(f *testing.F) {
+	for _, text := range []string{"65001:100", "NO_EXPORT", "1:2:3", "rt:192.0.2.1:1", "soo:65001L:1", "lb:65001:1.5", "0x40040001cf000000"} {
+		f.Add(text, []byte("\x00\x02\xfd\xe9\x00\x00\x00\x01"))
+	}
+	f.Fuzz(func(t *testing.T, text string, b []byte) {
+		if c, err := ParseCommunity(text); err == nil {
+			if again, err := ParseCommunity(c.String()); err != nil || again != c {
+				t.Fatalf("%q: %v, again %v, %v", text, c, again, err)
+			}
+		}
+		if c, err := ParseLargeCommunity(text); err == nil {
+			if again, err := ParseLargeCommunity(c.String()); err != nil || again != c {
+				t.Fatalf("%q: %v, again %v, %v", text, c, again, err)
+			}
+		}
+		check := func(c ExtCommunity) {
+			if again, err := ParseExtCommunity(c.String()); err != nil || again != c {
+				t.Fatalf("%q: %v, again %v, %v", text, c, again, err)
+			}
+		}
+		if c, err := ParseExtCommunity(text); err == nil {
+			check(c)
+		}
+		if len(b) >= 8 {
+			check(ExtCommunity(b))
 		}
 	})
 }
