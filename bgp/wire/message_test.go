@@ -40,6 +40,13 @@ func TestHeaderErrors(t *testing.T) {
 		{"type 0", marker + "0013 00", 0, 3, "00"},
 		{"type 6", marker + "0013 06", 0, 3, "06"},
 		{"type 255", marker + "0013 ff", 0, 3, "ff"},
+		{"length 18 and an unknown type", marker + "0012 09", 0, 2, "0012"},
+		{"KEEPALIVE of 20 in a session of long messages", marker + "0014 04", MaxExtendedLen, 2, "0014"},
+		{"KEEPALIVE of 65535", marker + "ffff 04", MaxExtendedLen, 2, "ffff"},
+		{"NOTIFICATION of 4097", marker + "1001 03", 0, 2, "1001"},
+		{"ROUTE-REFRESH of 4097", marker + "1001 05", 0, 2, "1001"},
+		{"UPDATE of 22 in a session of long messages", marker + "0016 02", MaxExtendedLen, 2, "0016"},
+		{"unknown type in a session of long messages", marker + "ffff 07", MaxExtendedLen, 3, "07"},
 		{"OPEN of 4097 in a session of long messages", marker + "1001 01", MaxExtendedLen, 2, "1001"},
 	}
 	for _, tt := range tests {
@@ -63,6 +70,19 @@ func TestHeaderErrors(t *testing.T) {
 	}
 }
 
+// TestHeaderMarker: each octet of the marker counts.
+func TestHeaderMarker(t *testing.T) {
+	for i := range markerLen {
+		h := [HeaderLen]byte(AppendKeepalive(nil))
+		h[i] = 0xfe
+		_, _, err := DecodeHeader(&h, 0)
+		var n *Notification
+		if !errors.As(err, &n) || n.Code != CodeHeader || n.Subcode != SubHeaderNotSynchronized || n.Data != nil {
+			t.Errorf("octet %d: %v", i, err)
+		}
+	}
+}
+
 func TestHeaderLengthsAccepted(t *testing.T) {
 	for _, tt := range []struct {
 		header string
@@ -78,6 +98,9 @@ func TestHeaderLengthsAccepted(t *testing.T) {
 		{"0015 03", 0, TypeNotification, 21},
 		{"0013 04", 0, TypeKeepalive, 19},
 		{"0017 05", 0, TypeRouteRefresh, 23},
+		{"ffff 03", MaxExtendedLen, TypeNotification, 65535},
+		{"ffff 05", MaxExtendedLen, TypeRouteRefresh, 65535},
+		{"1000 01", MaxExtendedLen, TypeOpen, 4096},
 	} {
 		h := [HeaderLen]byte(octets(t, marker+tt.header))
 		typ, length, err := DecodeHeader(&h, tt.max)
