@@ -24,40 +24,70 @@ const packLimit = 1 << 16
 //	        sent ─┘                        └─▶ sent := want
 type adjOut struct {
 	mu      sync.Mutex
-	entries map[netip.Prefix]*entry
-	desired int // entries that are wanted
+	entries map[netip.Prefix]*entry // the first path to each prefix
+	desired int                     // entries that are wanted
+	export  []netip.Prefix          // Config.Export
+	drain   bool                    // Config.GracefulShutdown
 
 	// The rest is about the session and empty while there is none.
-	out        *outbound
-	owner      *conn // the connection that it is on
-	enc        wire.Encoder
-	dirty      fifo
-	initial    int // of dirty, those that End-of-RIB waits for
-	refresh    []wire.Family
-	families   []FamilyStatus // as in out.session.Families
-	withheld   int
-	markersDue bool
+	out      *outbound
+	owner    *conn // the connection that it is on
+	enc      wire.Encoder
+	dirty    fifo
+	refresh  []wire.Family  // to be sent once more
+	markers  []marker       // to be written when what they wait for is
+	families []FamilyStatus // as in out.session.Families
+	withheld [holds]int
 
 	prefixes []netip.Prefix // scratch
+	paths    []uint32
+	buckets  []bucket // in the order in which they were needed
+	byAttrs  map[*Attrs]int
 }
 
-// entry is one prefix.
+// entry is one path to a prefix.
 type entry struct {
 	prefix     netip.Prefix
+	next       *entry // another path to the prefix, with a higher identifier
 	want, sent *Attrs // nil: not wanted, not sent
-	dirty      bool   // is in adjOut.dirty
-	again      bool   // to be sent even if the peer has it
-	withheld   bool   // wanted, and cannot be sent
+	path       uint32
+	dirty      bool // is in adjOut.dirty
+	again      bool // to be sent even if the peer has it
+	held       hold
 }
+
+// hold is why a wanted path is not sent.
+type hold uint8
+
+const (
+	notHeld   hold = iota
+	heldBack       // the session cannot carry it: family, next hop or size
+	heldHome       // outside Config.Export
+	heldOther      // the peer takes one path to a prefix, and another one has it
+	holds
+)
 
 // bucket is what goes out with the same attributes.
 type bucket struct {
-	attrs   *wire.Attrs
+	attrs   *Attrs
+	wire    *wire.Attrs
 	v4, v6  bool // routes of the family can be sent
 	entries []*entry
 }
 
-func newAdjOut() *adjOut { return &adjOut{entries: make(map[netip.Prefix]*entry)} }
+// marker is a message that follows the entries which are dirty now.
+type marker struct {
+	after    uint64 // of dirty.popped
+	family   wire.Family
+	enhanced bool // End-of-RR, not End-of-RIB
+}
+
+func newAdjOut(c *Config) *adjOut {
+	return &adjOut{
+		entries: make(map[netip.Prefix]*entry), export: c.Export, drain: c.GracefulShutdown,
+		byAttrs: make(map[*Attrs]int),
+	}
+}
 
 // set takes changes of what the peer shall have.
 func (t *adjOut) set(changes []Change) {
@@ -65,23 +95,21 @@ func (t *adjOut) set(changes []Change) {
 	defer t.mu.Unlock()
 	for i := range changes {
 		if p := changes[i].Prefix.Masked(); p.IsValid() {
-			t.setOne(p, changes[i].Attrs)
+			t.setOne(p, changes[i].Path, changes[i].Attrs)
 		}
 	}
-	if t.out != nil && t.dirty.len() > 0 {
+	t.wake()
+}
+
+func (t *adjOut) wake() {
+	if t.out != nil && (t.dirty.len() > 0 || len(t.refresh) > 0) {
 		t.owner.poke()
 	}
 }
 
-func (t *adjOut) setOne(p netip.Prefix, a *Attrs) {
-	e := t.entries[p]
-	switch {
-	case e == nil && a == nil:
-		return
-	case e == nil:
-		e = &entry{prefix: p}
-		t.entries[p] = e
-	case e.want != nil && e.want.Equal(a):
+func (t *adjOut) setOne(p netip.Prefix, path uint32, a *Attrs) {
+	e := t.find(p, path, a != nil)
+	if e == nil || e.want != nil && e.want.Equal(a) {
 		return
 	}
 	switch {
@@ -91,10 +119,64 @@ func (t *adjOut) setOne(p netip.Prefix, a *Attrs) {
 		t.desired--
 	}
 	e.want = a
-	if t.out != nil {
-		t.mark(e)
-	} else if a == nil {
-		delete(t.entries, p)
+	switch {
+	case t.out != nil:
+		for e := t.entries[p]; e != nil; e = e.next { // which of several is sent may change
+			t.mark(e)
+		}
+	case a == nil:
+		t.forget(e)
+	}
+}
+
+// find returns the entry of a path; nil if there is none, unless a new one is asked
+// for.
+func (t *adjOut) find(p netip.Prefix, path uint32, fresh bool) *entry {
+	e := t.entries[p]
+	before := (*entry)(nil)
+	for ; e != nil && e.path < path; e = e.next {
+		before = e
+	}
+	if e != nil && e.path == path {
+		return e
+	}
+	if !fresh {
+		return nil
+	}
+	e = &entry{prefix: p, path: path, next: e}
+	if before != nil {
+		before.next = e
+	} else {
+		t.entries[p] = e
+	}
+	return e
+}
+
+// forget removes an entry that is neither wanted nor sent.
+func (t *adjOut) forget(e *entry) {
+	first := t.entries[e.prefix]
+	switch {
+	case first == e && e.next == nil:
+		delete(t.entries, e.prefix)
+	case first == e:
+		t.entries[e.prefix] = e.next
+	default:
+		for b := first; b != nil; b = b.next {
+			if b.next == e {
+				b.next = e.next
+			}
+		}
+	}
+}
+
+// all calls f for every entry; f may forget it.
+func (t *adjOut) all(f func(*entry)) {
+	for _, e := range t.entries {
+		for e != nil {
+			next := e.next
+			f(e)
+			e = next
+		}
 	}
 }
 
@@ -105,19 +187,35 @@ func (t *adjOut) mark(e *entry) {
 	}
 }
 
+// configure takes what of the configuration may change while the session goes on.
+func (t *adjOut) configure(c *Config) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	same, drain := slices.Equal(t.export, c.Export) && (t.export == nil) == (c.Export == nil), t.drain == c.GracefulShutdown
+	t.export, t.drain = c.Export, c.GracefulShutdown
+	if t.out == nil || same && drain {
+		return
+	}
+	t.out.drain = t.drain
+	t.all(func(e *entry) {
+		e.again = e.again || !drain && e.sent != nil
+		t.mark(e)
+	})
+	t.wake()
+}
+
 // attach begins a session on a connection: the peer has nothing, and the
 // connection is poked whenever pack has something to give.
 func (t *adjOut) attach(out outbound, owner *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	out.drain = t.drain
 	t.out, t.owner, t.enc = &out, owner, wire.Encoder{Session: out.session}
 	t.dirty.grow(len(t.entries))
-	for _, e := range t.entries {
-		t.mark(e)
-	}
-	t.initial, t.markersDue = t.dirty.len(), true
+	t.all(t.mark)
 	for _, f := range out.session.Families {
 		t.families = append(t.families, FamilyStatus{Family: f})
+		t.markers = append(t.markers, marker{after: t.dirty.pushed, family: f})
 	}
 	t.owner.poke()
 }
@@ -127,13 +225,14 @@ func (t *adjOut) detach() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.out, t.owner, t.enc = nil, nil, wire.Encoder{}
-	t.dirty, t.initial, t.refresh, t.families, t.withheld, t.markersDue = fifo{}, 0, nil, nil, 0, false
-	for p, e := range t.entries {
-		e.sent, e.dirty, e.again, e.withheld = nil, false, false, false
+	t.dirty, t.refresh, t.markers, t.families, t.withheld = fifo{}, nil, nil, nil, [holds]int{}
+	t.prefixes, t.paths = nil, nil
+	t.all(func(e *entry) {
+		e.sent, e.dirty, e.again, e.held = nil, false, false, notHeld
 		if e.want == nil {
-			delete(t.entries, p)
+			t.forget(e)
 		}
-	}
+	})
 }
 
 // resend asks for all routes of a family once more (RFC 2918 §4). Requests that
@@ -148,83 +247,120 @@ func (t *adjOut) resend(f wire.Family) {
 	t.owner.poke()
 }
 
-// pack appends UPDATEs for some of what differs, and says how many they are; none
-// when there is nothing left. What it returns counts as sent. The writer of a
-// connection that is no longer the session's gets nothing: it may ask late.
-func (t *adjOut) pack(dst []byte, asking *conn, now time.Time) (out []byte, updates int) {
+// tallied is what pack wrote, by type of message.
+type tallied struct{ updates, refreshes int }
+
+// pack appends messages for some of what differs; none when there is nothing left.
+// What it returns counts as sent. The writer of a connection that is no longer the
+// session's gets nothing: it may ask late.
+func (t *adjOut) pack(dst []byte, asking *conn, now time.Time) (out []byte, n tallied) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.out == nil || t.owner != asking {
-		return dst, 0
+		return dst, n
 	}
-	if len(t.refresh) > 0 {
-		t.markAgain()
+	dst = t.beginRefresh(dst, &n)
+	withdrawn := t.sort()
+	dst, n.updates = t.appendWithdrawn(dst, withdrawn)
+	for i := range t.buckets {
+		var m int
+		dst, m = t.appendReach(dst, &t.buckets[i])
+		n.updates += m
 	}
-	n := min(t.dirty.len(), packLimit)
-	var withdrawn []*entry
-	var buckets []*bucket
-	byAttrs := make(map[*Attrs]*bucket)
-	for range n {
+	clear(t.buckets)
+	clear(t.byAttrs)
+	t.buckets = t.buckets[:0]
+	return t.appendMarkers(dst, now, &n), n
+}
+
+// sort takes entries that are dirty and puts them in buckets; those to be withdrawn
+// are returned.
+func (t *adjOut) sort() (withdrawn []*entry) {
+	for range min(t.dirty.len(), packLimit) {
 		e := t.dirty.pop()
 		e.dirty = false
-		t.initial = max(0, t.initial-1)
-		b := t.bucketOf(e, byAttrs, &buckets)
-		t.hold(e, b == nil && e.want != nil)
+		other := t.other(e)
+		b, held := t.bucketOf(e, other)
+		t.withheld[e.held]--
+		t.withheld[held]++
+		e.held = held
 		switch {
-		case b == nil && e.sent != nil:
+		case b >= 0:
+			if e.again || e.sent != e.want {
+				t.buckets[b].entries = append(t.buckets[b].entries, e)
+			}
+		case e.sent != nil && other != nil: // it is the other one's to replace or withdraw
+			e.sent, other.sent = nil, e.sent
+			t.mark(other)
+		case e.sent != nil:
 			withdrawn = append(withdrawn, e)
-		case b == nil && e.want == nil:
-			delete(t.entries, e.prefix)
-		case b != nil && (e.again || e.sent != e.want):
-			b.entries = append(b.entries, e)
 		}
 		e.again = false
-	}
-	dst, updates = t.appendWithdrawn(dst, withdrawn)
-	for _, b := range buckets {
-		var m int
-		dst, m = t.appendReach(dst, b)
-		updates += m
-	}
-	if t.markersDue && t.initial == 0 {
-		t.markersDue = false
-		for i := range t.families {
-			dst = wire.AppendEndOfRIB(dst, t.families[i].Family)
-			t.families[i].EndOfRIBSent = now
-			updates++
+		if e.want == nil && e.sent == nil {
+			t.forget(e)
 		}
 	}
-	return dst, updates
+	return withdrawn
 }
 
-// markAgain carries out what resend asked for.
-func (t *adjOut) markAgain() {
-	for _, e := range t.entries {
-		if e.sent != nil && slices.Contains(t.refresh, wire.FamilyOf(e.prefix)) {
-			e.again = true
-			t.mark(e)
+// bucketOf finds where the entry's route goes; below zero: it is not to be sent, for
+// the reason held, or because it is not wanted.
+func (t *adjOut) bucketOf(e, other *entry) (b int, held hold) {
+	switch {
+	case e.want == nil:
+		return -1, notHeld
+	case !exports(t.export, e.prefix):
+		return -1, heldHome
+	case other != nil:
+		return -1, heldOther
+	}
+	b = t.bucket(e.want)
+	if !t.buckets[b].carries(e.prefix) {
+		return -1, heldBack
+	}
+	return b, notHeld
+}
+
+// other returns the path that goes in the place of e to a peer that takes one to
+// each prefix: the one with the lowest identifier that can be sent.
+func (t *adjOut) other(e *entry) *entry {
+	first := t.entries[e.prefix]
+	if first.next == nil || slices.Contains(t.out.session.AddPathSend, wire.FamilyOf(e.prefix)) || !exports(t.export, e.prefix) {
+		return nil
+	}
+	for o := first; o != nil; o = o.next {
+		if o.want != nil && t.buckets[t.bucket(o.want)].carries(o.prefix) {
+			if o == e {
+				return nil
+			}
+			return o
 		}
 	}
-	t.refresh = t.refresh[:0]
+	return nil
 }
 
-// bucketOf finds where the entry's route goes; nil: it is not to be sent.
-func (t *adjOut) bucketOf(e *entry, byAttrs map[*Attrs]*bucket, order *[]*bucket) *bucket {
-	if e.want == nil {
-		return nil
+// bucket returns the place of the bucket for the attributes. Most entries follow one
+// with the same.
+func (t *adjOut) bucket(a *Attrs) int {
+	if n := len(t.buckets); n > 0 && t.buckets[n-1].attrs == a {
+		return n - 1
 	}
-	b := byAttrs[e.want]
-	if b == nil {
-		b = &bucket{attrs: t.out.wire(e.want)}
-		b.v4 = t.fits(b.attrs, wire.IPv4Unicast)
-		b.v6 = t.fits(b.attrs, wire.IPv6Unicast)
-		byAttrs[e.want] = b
-		*order = append(*order, b)
+	if i, ok := t.byAttrs[a]; ok {
+		return i
 	}
-	if v4 := e.prefix.Addr().Is4(); v4 && !b.v4 || !v4 && !b.v6 {
-		return nil
+	b := bucket{attrs: a, wire: t.out.wire(a)}
+	b.v4 = t.fits(b.wire, wire.IPv4Unicast)
+	b.v6 = t.fits(b.wire, wire.IPv6Unicast)
+	t.byAttrs[a] = len(t.buckets)
+	t.buckets = append(t.buckets, b)
+	return len(t.buckets) - 1
+}
+
+func (b *bucket) carries(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return b.v4
 	}
-	return b
+	return b.v6
 }
 
 // fits says if a route of the family can be sent with the attributes at all: the
@@ -238,31 +374,20 @@ func (t *adjOut) fits(a *wire.Attrs, f wire.Family) bool {
 	return err == nil
 }
 
-func (t *adjOut) hold(e *entry, held bool) {
-	switch {
-	case held && !e.withheld:
-		t.withheld++
-	case !held && e.withheld:
-		t.withheld--
-	}
-	e.withheld = held
-}
-
 func (t *adjOut) appendWithdrawn(dst []byte, es []*entry) ([]byte, int) {
 	if len(es) == 0 {
 		return dst, 0
 	}
-	t.prefixes = t.prefixes[:0]
+	t.list(es)
 	for _, e := range es {
-		t.prefixes = append(t.prefixes, e.prefix)
 		t.count(e.prefix, -1)
 		e.sent = nil
 		if e.want == nil {
-			delete(t.entries, e.prefix)
+			t.forget(e)
 		}
 	}
 	// What was sent was of a negotiated family, so this cannot fail.
-	dst, n, _ := t.enc.AppendWithdraw(dst, t.prefixes, nil)
+	dst, n, _ := t.enc.AppendWithdraw(dst, t.prefixes, t.paths)
 	return dst, n
 }
 
@@ -270,17 +395,30 @@ func (t *adjOut) appendReach(dst []byte, b *bucket) ([]byte, int) {
 	if len(b.entries) == 0 {
 		return dst, 0
 	}
-	t.prefixes = t.prefixes[:0]
+	t.list(b.entries)
 	for _, e := range b.entries {
-		t.prefixes = append(t.prefixes, e.prefix)
 		if e.sent == nil {
 			t.count(e.prefix, 1)
 		}
 		e.sent = e.want
 	}
 	// fits has shown that this cannot fail.
-	dst, n, _ := t.enc.AppendReach(dst, b.attrs, t.prefixes, nil)
+	dst, n, _ := t.enc.AppendReach(dst, b.wire, t.prefixes, t.paths)
 	return dst, n
+}
+
+// list leaves the entries' prefixes and path identifiers in scratch memory.
+func (t *adjOut) list(es []*entry) {
+	t.prefixes, t.paths = t.prefixes[:0], t.paths[:0]
+	for _, e := range es {
+		t.prefixes = append(t.prefixes, e.prefix)
+	}
+	if len(t.out.session.AddPathSend) == 0 {
+		return
+	}
+	for _, e := range es {
+		t.paths = append(t.paths, e.path)
+	}
 }
 
 func (t *adjOut) count(p netip.Prefix, n int) {
@@ -295,7 +433,8 @@ func (t *adjOut) count(p netip.Prefix, n int) {
 func (t *adjOut) report(s *SessionStatus) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.Desired, s.Pending, s.Withheld = t.desired, t.dirty.len(), t.withheld
+	s.Desired, s.Pending, s.Foreign = t.desired, t.dirty.len(), t.withheld[heldHome]
+	s.Withheld = t.withheld[heldBack] + t.withheld[heldHome] + t.withheld[heldOther]
 	for _, f := range t.families {
 		s.Advertised += f.Advertised
 		for i := range s.Families {
@@ -304,29 +443,4 @@ func (t *adjOut) report(s *SessionStatus) {
 			}
 		}
 	}
-}
-
-// fifo is a queue of entries, each in it at most once.
-type fifo struct {
-	items []*entry
-	head  int
-}
-
-func (q *fifo) len() int   { return len(q.items) - q.head }
-func (q *fifo) grow(n int) { q.items = slices.Grow(q.items, n) }
-func (q *fifo) push(e *entry) {
-	if q.head > len(q.items)/2 { // the front half is used up: its memory serves again
-		q.items = append(q.items[:0], q.items[q.head:]...)
-		q.head = 0
-	}
-	q.items = append(q.items, e)
-}
-
-func (q *fifo) pop() *entry {
-	e := q.items[q.head]
-	q.items[q.head] = nil
-	if q.head++; q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
-	}
-	return e
 }

@@ -11,7 +11,7 @@ import (
 // A writer that was about to ask for routes when its connection was given up, and
 // asks when the next session is up already, must not take that session's routes.
 func TestLateWriterTakesNothing(t *testing.T) {
-	table := newAdjOut()
+	table := newAdjOut(&Config{})
 	table.set([]Change{{Prefix: netip.MustParsePrefix("172.19.100.1/32"), Attrs: &Attrs{}}})
 	out := outbound{
 		session: wire.Session{AS4: true, Families: []wire.Family{wire.IPv4Unicast}},
@@ -21,10 +21,10 @@ func TestLateWriterTakesNothing(t *testing.T) {
 	table.attach(out, old)
 	table.detach()
 	table.attach(out, fresh)
-	if buf, n := table.pack(nil, old, time.Now()); len(buf) != 0 || n != 0 {
-		t.Errorf("the old connection got %d messages", n)
+	if buf, n := table.pack(nil, old, time.Now()); len(buf) != 0 || n != (tallied{}) {
+		t.Errorf("the old connection got %+v", n)
 	}
-	if _, n := table.pack(nil, fresh, time.Now()); n != 2 {
-		t.Errorf("the new connection got %d messages, want the route and End-of-RIB", n)
+	if _, n := table.pack(nil, fresh, time.Now()); n.updates != 2 {
+		t.Errorf("the new connection got %+v, want the route and End-of-RIB", n)
 	}
 }

@@ -30,8 +30,11 @@ type Attrs struct {
 	Prepend uint8
 	// NextHop is used for the routes of its own family; zero means "self".
 	NextHop netip.Addr
-	// Communities and LargeCommunities are sent in the order given.
+	// Communities are sent in the order given, those of each kind (RFC 1997, 4360,
+	// 8092). A link bandwidth, by which a receiver may weigh paths, is one of the
+	// extended ones.
 	Communities      []wire.Community
+	ExtCommunities   []wire.ExtCommunity
 	LargeCommunities []wire.LargeCommunity
 }
 
@@ -42,7 +45,8 @@ func (a *Attrs) Equal(b *Attrs) bool {
 	}
 	return a.Origin == b.Origin && equalPtr(a.LocalPref, b.LocalPref) && equalPtr(a.MED, b.MED) &&
 		a.Prepend == b.Prepend && a.NextHop == b.NextHop &&
-		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities)
+		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.ExtCommunities, b.ExtCommunities) &&
+		slices.Equal(a.LargeCommunities, b.LargeCommunities)
 }
 
 // outbound is what attributes depend on besides themselves: one session's view.
@@ -51,13 +55,21 @@ type outbound struct {
 	localAS  uint32
 	nextHop4 netip.Addr // "self" for IPv4 routes; zero: none can be sent
 	nextHop6 netip.Addr // "self" for IPv6 routes; zero: none can be sent
+	drain    bool       // Config.GracefulShutdown
+	mark     bool       // with ONLY_TO_CUSTOMER (RFC 9234 §5)
 }
 
 // newOutbound says what "self" is on a session whose local address is local.
 func newOutbound(c *Config, s wire.Session, local netip.Addr) outbound {
 	o := outbound{session: s, localAS: c.LocalAS, nextHop4: c.NextHopIPv4, nextHop6: c.NextHopIPv6}
+	if c.Role != nil {
+		switch *c.Role {
+		case wire.RoleProvider, wire.RolePeer, wire.RoleRouteServer:
+			o.mark = true
+		}
+	}
 	local = local.Unmap().WithZone("")
-	if !o.nextHop4.IsValid() && local.Is4() {
+	if !o.nextHop4.IsValid() && (local.Is4() || s.ExtendedNextHop) {
 		o.nextHop4 = local
 	}
 	if !o.nextHop6.IsValid() && local.Is6() {
@@ -86,7 +98,14 @@ func (o *outbound) wire(a *Attrs) *wire.Attrs {
 		NextHop:          o.nextHop(wire.IPv4Unicast, a),
 		NextHop6:         o.nextHop(wire.IPv6Unicast, a),
 		Communities:      a.Communities,
+		ExtCommunities:   a.ExtCommunities,
 		LargeCommunities: a.LargeCommunities,
+	}
+	if o.drain && !slices.Contains(a.Communities, wire.CommunityGracefulShutdown) {
+		w.Communities = append(slices.Clip(a.Communities), wire.CommunityGracefulShutdown)
+	}
+	if o.mark {
+		w.OnlyToCustomer = o.localAS
 	}
 	if a.MED != nil {
 		w.MED = wire.Some(*a.MED)
@@ -96,6 +115,9 @@ func (o *outbound) wire(a *Attrs) *wire.Attrs {
 		if a.LocalPref != nil {
 			w.LocalPref = wire.Some(*a.LocalPref)
 		}
+		if o.drain {
+			w.LocalPref = wire.Some(0)
+		}
 		return w
 	}
 	path := make([]uint32, 1+int(a.Prepend)) // RFC 4271 §5.1.2 b 2
@@ -104,4 +126,8 @@ func (o *outbound) wire(a *Attrs) *wire.Attrs {
 	}
 	w.ASPath = wire.Sequence(path...)
 	return w
+}
+
+func equalPtr[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -36,6 +37,8 @@ type Config struct {
 	// ones make the session internal (iBGP). A peer that names another AS in its
 	// OPEN is refused with NOTIFICATION 2/2.
 	LocalAS, RemoteAS uint32
+	// AnyExternal takes a peer of any AS but LocalAS; RemoteAS is 0 then.
+	AnyExternal bool
 	// RouterID is our BGP Identifier: a non-zero IPv4 address used as a number
 	// (RFC 6286). It must differ between speakers of one AS.
 	RouterID netip.Addr
@@ -52,6 +55,14 @@ type Config struct {
 	// or an address of another peer covers belong to that one. All of them share
 	// the Password or the AO keys.
 	RemotePrefix netip.Prefix
+	// DynamicLimit is how many neighbors RemotePrefix may have at a time, and
+	// DynamicTimeout how long one is remembered without a connection. 0:
+	// DefaultDynamicLimit, DefaultDynamicTimeout.
+	DynamicLimit   int
+	DynamicTimeout time.Duration
+	// Template is set in the Status of a neighbor that RemotePrefix admitted: the
+	// Name of the Config that did. Such a neighbor is itself named by its address.
+	Template string
 	// Interface, in place of an address, makes the peer unnumbered: it is the one
 	// neighbor on this link, whose IPv6 link-local address is learned from its
 	// router advertisements (RFC 4861 §4.2). Until Resolve has filled in
@@ -85,11 +96,27 @@ type Config struct {
 	// used. Nil means the session's own family.
 	Families []wire.Family
 	// NextHopIPv4 and NextHopIPv6 stand for "self" in routes whose family is not
-	// the session's own: over IPv4 an IPv6 route needs NextHopIPv6, and the
-	// other way round. Zero: such routes are held back and counted in
-	// SessionStatus.Withheld. For the session's own family they override its
-	// local address.
+	// the session's own: over IPv4 an IPv6 route needs NextHopIPv6. Over IPv6 an
+	// IPv4 route without NextHopIPv4 goes by the session's own address, if the
+	// peer takes that (RFC 8950). Zero otherwise: such routes are held back and
+	// counted in SessionStatus.Withheld. For the session's own family they
+	// override its local address.
 	NextHopIPv4, NextHopIPv6 netip.Addr
+	// AddPath offers to send several paths to one prefix, or to receive them, in all
+	// families (RFC 7911); 0: neither.
+	AddPath wire.AddPathMode
+	// GracefulRestart, if not nil, offers graceful restart (RFC 4724, 8538, 9494).
+	GracefulRestart *GracefulRestart
+	// Role, if not nil, is what we are to an external peer (RFC 9234): a peer whose
+	// own role does not go with it is refused with NOTIFICATION 2/11, and our routes
+	// are marked so that they leak no further. StrictRole refuses peers that tell no
+	// role, too.
+	Role       *wire.Role
+	StrictRole bool
+	// Shutdown keeps the neighbor known and without a session. ShutdownText is told
+	// to the peer's operator when the session closes (RFC 9003), 255 octets at most.
+	Shutdown     bool
+	ShutdownText string
 	// Passive peers are never dialed; they must connect to us.
 	Passive bool
 	// MultiHop says that the peer of an external session may be more than one
@@ -101,6 +128,18 @@ type Config struct {
 	// with less than 256-TTLSecurity are dropped by the kernel (GTSM, RFC 5082).
 	// It takes MultiHop's place.
 	TTLSecurity uint8
+
+	// What follows may change without the session being touched.
+
+	// Export, if not nil, are the prefixes that the peer may be sent: a route is
+	// withheld unless one of them covers it, whatever Apply asks for.
+	Export []netip.Prefix
+	// GracefulShutdown marks all routes with GRACEFUL_SHUTDOWN and, to internal
+	// peers, with local preference 0 (RFC 8326 §3): the peer looks for other ways
+	// before the session goes.
+	GracefulShutdown bool
+	// BFD, if not nil, has the Server's Detector watch the path to the peer.
+	BFD *BFD
 }
 
 // Validate says what makes the configuration unusable. All faults are joined.
@@ -110,7 +149,10 @@ func (c *Config) Validate() error {
 	if c.Name == "" {
 		bad("name is empty")
 	}
-	if c.LocalAS == 0 || c.RemoteAS == 0 {
+	if c.AnyExternal && c.RemoteAS != 0 {
+		bad("remote AS %d is given, and any external one would do", c.RemoteAS)
+	}
+	if c.LocalAS == 0 || c.RemoteAS == 0 && !c.AnyExternal {
 		bad("autonomous system 0 is reserved (RFC 7607)")
 	}
 	if c.LocalAS == wire.ASTrans || c.RemoteAS == wire.ASTrans {
@@ -155,6 +197,27 @@ func (c *Config) Validate() error {
 	}
 	if c.TTLSecurity == 255 {
 		bad("ttl security of 255 hops would drop nothing")
+	}
+	c.validateDynamic(bad)
+	if c.AddPath > wire.AddPathBoth {
+		bad("additional paths mode %d is none of receive, send and both", c.AddPath)
+	}
+	if c.GracefulRestart != nil {
+		c.GracefulRestart.validate(bad)
+	}
+	if c.Role != nil && (*c.Role > wire.RolePeer || c.Internal()) {
+		bad("role %v is not one of an external session (RFC 9234 §4)", *c.Role)
+	}
+	if len(c.ShutdownText) > 255 {
+		bad("shutdown text is longer than 255 octets (RFC 9003 §2)")
+	}
+	for _, p := range c.Export {
+		if !p.IsValid() {
+			bad("a prefix to export is not valid")
+		}
+	}
+	if c.BFD != nil {
+		c.BFD.validate(bad)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("peer %q: %w", c.Name, err)
@@ -218,31 +281,64 @@ func (c Config) normal() Config {
 	c.Passive = c.Passive || !c.RemoteAddr.IsValid()
 	c.AO = normalAO(c.AO)
 	c.HoldTime, c.KeepaliveTime = clonePtr(c.HoldTime), clonePtr(c.KeepaliveTime)
-	c.Families = slices.Clone(c.Families)
-	slices.SortFunc(c.Families, func(a, b wire.Family) int {
+	c.GracefulRestart, c.Role, c.BFD = clonePtr(c.GracefulRestart), clonePtr(c.Role), clonePtr(c.BFD)
+	families := slices.Clone(c.Families)
+	slices.SortFunc(families, func(a, b wire.Family) int {
 		return cmp.Or(cmp.Compare(a.AFI, b.AFI), cmp.Compare(a.SAFI, b.SAFI))
 	})
-	c.Families = slices.Compact(c.Families)
+	c.Families = append([]wire.Family(nil), slices.Compact(families)...)
+	c.Export = normalExport(c.Export)
 	return c
 }
 
 // equal compares normal configurations.
-func (c *Config) equal(o *Config) bool {
+func (c *Config) equal(o *Config) bool { return reflect.DeepEqual(c, o) }
+
+// sameSession tells if a session of one normal configuration can go on under the
+// other, but for the keys that it may need.
+func (c *Config) sameSession(o *Config) bool {
 	a, b := *c, *o
-	if !slices.Equal(a.Families, b.Families) || !slices.Equal(a.AO, b.AO) || !equalPtr(a.HoldTime, b.HoldTime) || !equalPtr(a.KeepaliveTime, b.KeepaliveTime) {
-		return false
+	for _, x := range []*Config{&a, &b} {
+		x.Export, x.GracefulShutdown, x.BFD, x.AO = nil, false, nil, nil
+		if !x.Shutdown {
+			x.ShutdownText = "" // only a shutdown tells it
+		}
 	}
-	return a.Name == b.Name && a.LocalAS == b.LocalAS && a.RemoteAS == b.RemoteAS && a.RouterID == b.RouterID &&
-		a.LocalAddr == b.LocalAddr && a.RemoteAddr == b.RemoteAddr && a.RemotePort == b.RemotePort &&
-		a.RemotePrefix == b.RemotePrefix && a.Interface == b.Interface &&
-		a.ConnectRetry == b.ConnectRetry && a.Password == b.Password &&
-		a.NextHopIPv4 == b.NextHopIPv4 && a.NextHopIPv6 == b.NextHopIPv6 &&
-		a.Passive == b.Passive && a.MultiHop == b.MultiHop && a.TTLSecurity == b.TTLSecurity
+	return a.equal(&b)
 }
 
-// open is the OPEN we send.
-func (c *Config) open() *wire.Open {
-	return wire.NewOpen(c.LocalAS, uint16(c.holdTime()/time.Second), c.RouterID, c.families()...)
+// negotiate is what two OPENs agree on.
+func (c *Config) negotiate(sent, received *wire.Open) wire.Session {
+	s := wire.Negotiate(sent, received)
+	if !s.Internal {
+		s.FirstAS = received.PeerAS()
+	}
+	return s
+}
+
+// open is the OPEN we send; restarting says that we have just come back.
+func (c *Config) open(restarting bool) *wire.Open {
+	families := c.families()
+	o := wire.NewOpen(c.LocalAS, uint16(c.holdTime()/time.Second), c.RouterID, families...)
+	add := func(capabilities ...wire.Capability) { o.Capabilities = append(o.Capabilities, capabilities...) }
+	add(wire.EnhancedRouteRefresh(), wire.ExtendedMessage())
+	if slices.Contains(families, wire.IPv4Unicast) && !c.over4() {
+		add(wire.ExtendedNextHop())
+	}
+	if c.AddPath != 0 {
+		var all []wire.AddPathFamily
+		for _, f := range families {
+			all = append(all, wire.AddPathFamily{Family: f, Mode: c.AddPath})
+		}
+		add(wire.AddPath(all...))
+	}
+	if c.GracefulRestart != nil {
+		add(c.GracefulRestart.capabilities(families, restarting)...)
+	}
+	if c.Role != nil {
+		add(wire.RoleCapability(*c.Role))
+	}
+	return o
 }
 
 func clonePtr[T any](p *T) *T {
@@ -251,10 +347,6 @@ func clonePtr[T any](p *T) *T {
 	}
 	v := *p
 	return &v
-}
-
-func equalPtr[T comparable](a, b *T) bool {
-	return a == b || a != nil && b != nil && *a == *b
 }
 
 // validateSet checks a whole set of neighbors and returns normal copies.

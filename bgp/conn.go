@@ -29,15 +29,15 @@ const (
 // conn is one TCP connection: a goroutine that reads and decodes, and one that
 // writes.
 type conn struct {
-	id      ConnID
-	nc      net.Conn
-	local   netip.AddrPort
-	remote  netip.AddrPort
-	sent    *wire.Open // what will have been said when the peer's OPEN is read
-	firstAS uint32
-	tally   *tally
-	routes  *adjOut
-	inbox   chan<- batch
+	id     ConnID
+	nc     net.Conn
+	local  netip.AddrPort
+	remote netip.AddrPort
+	config Config
+	sent   *wire.Open // what will have been said when the peer's OPEN is read
+	tally  *tally
+	routes *adjOut
+	inbox  chan<- batch
 
 	wake chan struct{} // something to write, or closing
 	quit chan struct{} // closed by finish
@@ -72,16 +72,12 @@ type batch struct {
 }
 
 func newConn(id ConnID, nc net.Conn, c *Config, t *tally, routes *adjOut, inbox chan<- batch) *conn {
-	k := &conn{
+	return &conn{
 		id: id, nc: nc, local: addrPort(nc.LocalAddr()), remote: addrPort(nc.RemoteAddr()),
-		sent: c.open(), tally: t, routes: routes, inbox: inbox,
+		config: *c, sent: c.open(false), tally: t, routes: routes, inbox: inbox,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), read: make(chan struct{}),
 		sendHold: leastSendHold,
 	}
-	if !c.Internal() {
-		k.firstAS = c.RemoteAS
-	}
-	return k
 }
 
 // start runs the two goroutines; they end after finish or abort.
@@ -119,6 +115,14 @@ func (c *conn) sendKeepalive() {
 	c.beating = true
 	c.control = wire.AppendKeepalive(c.control)
 	c.tally.sent.count(wire.TypeKeepalive)
+	c.poke()
+}
+
+func (c *conn) sendRefresh(f wire.Family) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.control = wire.AppendRouteRefresh(c.control, wire.RouteRefresh{Family: f})
+	c.tally.sent.count(wire.TypeRouteRefresh)
 	c.poke()
 }
 
@@ -191,9 +195,10 @@ func (c *conn) take(buf []byte) []byte {
 	routes := c.attached
 	c.mu.Unlock()
 	if routes && len(buf) == 0 {
-		var n int
+		var n tallied
 		buf, n = c.routes.pack(buf, c, time.Now())
-		c.tally.sent.add(wire.TypeUpdate, uint64(n))
+		c.tally.sent.add(wire.TypeUpdate, uint64(n.updates))
+		c.tally.sent.add(wire.TypeRouteRefresh, uint64(n.refreshes))
 	}
 	return buf
 }
@@ -267,8 +272,10 @@ func (c *conn) reader() {
 			c.tally.received.bytes.Add(uint64(frame.Len()))
 			m := decode(frame, session)
 			if m.open != nil && session == nil {
-				s := c.negotiate(m.open)
+				// What the machine will come to by the same OPEN.
+				s := c.config.negotiate(c.sent, m.open)
 				session = &s
+				frames.SetMaxLen(s.MaxLen)
 			}
 			b.messages = append(b.messages, m)
 			b.over = m.bad != nil || m.notif != nil
@@ -287,13 +294,6 @@ func (c *conn) reader() {
 			return
 		}
 	}
-}
-
-// negotiate is what the machine will come to by the same OPEN.
-func (c *conn) negotiate(o *wire.Open) wire.Session {
-	s := wire.Negotiate(c.sent, o)
-	s.FirstAS = c.firstAS
-	return s
 }
 
 // fail ends a batch with what went wrong.

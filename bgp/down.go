@@ -14,6 +14,7 @@ type Cause uint8
 const (
 	CauseNone             Cause = iota
 	CauseShutdown               // the Server is being stopped
+	CauseAdminShutdown          // Config.Shutdown
 	CauseDeconfigured           // the neighbor was removed
 	CauseConfigChange           // the neighbor's configuration changed
 	CauseReset                  // an operator asked for it (Server.Reset)
@@ -33,6 +34,7 @@ const (
 var causeTexts = [...]string{
 	CauseNone:             "none",
 	CauseShutdown:         "administrative shutdown",
+	CauseAdminShutdown:    "shut down by configuration",
 	CauseDeconfigured:     "peer de-configured",
 	CauseConfigChange:     "configuration changed",
 	CauseReset:            "administrative reset",

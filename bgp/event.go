@@ -17,7 +17,11 @@ type Event interface{ event() }
 type (
 	// Start is ManualStart and AutomaticStart, with or without passive TCP
 	// establishment as Config.Passive says (1, 3, 4, 5).
-	Start struct{}
+	Start struct {
+		// Restarting says that routes which we announced in an earlier life may still
+		// be in use.
+		Restarting bool
+	}
 	// Stop is ManualStop and AutomaticStop (2, 8). Notification is sent on every
 	// connection.
 	Stop struct {

@@ -41,7 +41,8 @@ type Machine struct {
 	rand *rand.Rand
 	out  []Effect
 
-	started bool
+	started    bool
+	restarting bool // no session was Established since we came back (RFC 4724 §4.1)
 	// trying is the state while there is no connection: Idle, Connect or Active.
 	trying  State
 	retryAt time.Time // ConnectRetryTimer, in Idle IdleHoldTimer; zero: not running
@@ -96,6 +97,9 @@ func NewMachine(c Config, seed uint64) *Machine {
 	return &Machine{cfg: c.normal(), rand: rand.New(rand.NewPCG(seed, 0))}
 }
 
+// configure changes what of the configuration no session depends on.
+func (m *Machine) configure(c Config) { m.cfg = c }
+
 // Step takes an event and returns what is to be done about it, in order. The
 // slice is valid until the next Step. Time must not run backwards.
 func (m *Machine) Step(now time.Time, in Event) []Effect {
@@ -130,8 +134,8 @@ func (m *Machine) State() State {
 func (m *Machine) step(now time.Time, in Event) {
 	switch e := in.(type) {
 	case Start:
-		if !m.started {
-			m.started = true
+		if !m.started && !m.cfg.Shutdown {
+			m.started, m.restarting = true, m.restarting || e.Restarting
 			m.try(now)
 		}
 	case Stop:
@@ -202,7 +206,17 @@ func (m *Machine) stop(now time.Time, e Stop) {
 	m.started = false
 	m.cancelDial()
 	for len(m.links) > 0 {
-		m.drop(now, m.links[len(m.links)-1], Down{Cause: e.Cause, Notification: e.Notification})
+		l := m.links[len(m.links)-1]
+		d := Down{Cause: e.Cause, Notification: e.Notification}
+		switch e.Cause {
+		case CauseShutdown:
+			if m.graceful(l) {
+				d.Notification = nil // RFC 4724 §4: a goodbye would take our routes away
+			}
+		case CauseAdminShutdown, CauseDeconfigured, CauseRefused:
+			d.Notification = m.hard(l, d.Notification)
+		}
+		m.drop(now, l, d)
 	}
 	m.trying, m.retryAt, m.probeAt, m.refuseUntil = Idle, time.Time{}, time.Time{}, time.Time{}
 	m.unreached, m.failed = 0, 0
@@ -266,7 +280,7 @@ func (m *Machine) begin(now time.Time, l *link) {
 	if m.trying == Active {
 		m.trying, m.retryAt = Idle, time.Time{}
 	}
-	l.state, l.sent = OpenSent, m.cfg.open()
+	l.state, l.sent = OpenSent, m.cfg.open(m.restarting)
 	l.holdAt = now.Add(openWait)
 	m.emit(SendOpen{l.id, l.sent})
 }
@@ -282,13 +296,16 @@ func (m *Machine) openReceived(now time.Time, l *link, o *wire.Open) {
 		return
 	}
 	l.open = o
-	if l.aside || !m.collide(now, l) {
+	if l.aside {
+		if e := m.established(); m.restarts(e) {
+			m.drop(now, e, Down{Cause: CauseReplaced}) // which begins with l
+		}
 		return
 	}
-	l.session = wire.Negotiate(l.sent, o)
-	if !l.session.Internal {
-		l.session.FirstAS = m.cfg.RemoteAS
+	if !m.collide(now, l) {
+		return
 	}
+	l.session = m.cfg.negotiate(l.sent, o)
 	l.hold, l.beat = negotiateTimers(&m.cfg, o)
 	l.state = OpenConfirm
 	l.holdAt = after(now, l.hold)
@@ -297,10 +314,21 @@ func (m *Machine) openReceived(now time.Time, l *link, o *wire.Open) {
 
 // refuse checks what an OPEN says against the configuration (RFC 4271 §6.2).
 func (m *Machine) refuse(o *wire.Open) *wire.Notification {
-	if err := o.Check(m.cfg.LocalAS, m.cfg.RouterID, m.cfg.RemoteAS); err != nil {
+	want := m.cfg.RemoteAS
+	if m.cfg.AnyExternal {
+		if want = o.PeerAS(); want == m.cfg.LocalAS {
+			return &wire.Notification{Code: wire.CodeOpen, Subcode: wire.SubOpenBadPeerAS}
+		}
+	}
+	if err := o.Check(m.cfg.LocalAS, m.cfg.RouterID, want); err != nil {
 		return notification(err)
 	}
-	sent := m.cfg.open()
+	if m.cfg.Role != nil {
+		if err := o.CheckRole(*m.cfg.Role, m.cfg.StrictRole); err != nil {
+			return notification(err)
+		}
+	}
+	sent := m.cfg.open(false)
 	if s := wire.Negotiate(sent, o); len(s.Families) == 0 {
 		// RFC 5492 §3: what we cannot do without is named in the data.
 		var need []wire.Capability
@@ -334,7 +362,7 @@ func (m *Machine) establish(now time.Time, l *link) {
 		}
 	}
 	l.state, l.since = Established, now
-	m.retryAt = time.Time{}
+	m.retryAt, m.restarting = time.Time{}, false
 	m.info.Establishments++
 	m.info.Error = Reset{}
 	m.emit(Up{l.id, l.session})

@@ -25,6 +25,8 @@ type peer struct {
 	name     string
 	opt      Options
 	log      *slog.Logger
+	template string      // of a dynamic neighbor: its Config.Template
+	retire   func(*peer) // of a dynamic neighbor: has the Server forget it
 	routes   *adjOut
 	tally    tally
 	poked    chan struct{}
@@ -39,6 +41,9 @@ type peer struct {
 	wanted  Config
 	pending []command // the latest of each cause
 	status  SessionStatus
+
+	restarting bool      // was configured when Run began; changed only before run
+	aloneSince time.Time // a dynamic neighbor's
 
 	// Owned by run.
 	cfg      Config
@@ -67,7 +72,7 @@ func newPeer(c Config, opt Options) *peer {
 	p := &peer{
 		name: c.Name, opt: opt,
 		log:      opt.Log.With("peer", c.Name, "remote", c.who()),
-		routes:   newAdjOut(),
+		routes:   newAdjOut(&c),
 		poked:    make(chan struct{}, 1),
 		commands: make(chan struct{}, 1),
 		leave:    make(chan struct{}),
@@ -100,9 +105,10 @@ func (p *peer) want(c Config) {
 // command is what somebody outside wants: the session to be closed, and opened anew
 // or not.
 type command struct {
-	cause Cause
-	say   *wire.Notification
-	again bool
+	cause   Cause
+	say     *wire.Notification
+	again   bool
+	refresh wire.Family // nothing of that, but routes to be asked for
 }
 
 // command has run close the session. It never waits; what was asked for already is
@@ -110,7 +116,7 @@ type command struct {
 func (p *peer) command(c command) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pending = slices.DeleteFunc(p.pending, func(o command) bool { return o.cause == c.cause })
+	p.pending = slices.DeleteFunc(p.pending, func(o command) bool { return o.cause == c.cause && o.refresh == c.refresh })
 	p.pending = append(p.pending, c)
 	select {
 	case p.commands <- struct{}{}:
@@ -125,13 +131,16 @@ func (p *peer) obey() {
 	p.pending = nil
 	p.mu.Unlock()
 	for _, c := range pending {
-		if c.cause == CausePathDown {
+		switch {
+		case c.refresh != wire.Family{}:
+			p.askRefresh(c.refresh)
+		case c.cause == CausePathDown:
 			p.step(PathDown{})
-			continue
-		}
-		p.step(Stop{c.cause, c.say})
-		if c.again {
-			p.step(Start{})
+		default:
+			p.step(Stop{c.cause, c.say})
+			if c.again {
+				p.step(Start{})
+			}
 		}
 	}
 }
@@ -163,10 +172,16 @@ func (p *peer) run(ctx context.Context) {
 	p.m = NewMachine(p.cfg, rand.Uint64())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	p.step(Start{})
+	p.step(Start{Restarting: p.restarting && p.cfg.GracefulRestart != nil})
 	for {
 		p.publish()
-		if d := p.m.Deadline(); !d.IsZero() {
+		lonely := p.lonely(time.Now())
+		if due(lonely, time.Now()) {
+			p.retire(p)
+			p.end(Stop{CauseDeconfigured, cease(wire.SubCeaseDeconfigured)})
+			return
+		}
+		if d := earliest(p.m.Deadline(), lonely); !d.IsZero() {
 			timer.Reset(time.Until(d))
 		} else {
 			timer.Stop()
@@ -229,11 +244,17 @@ func (p *peer) reconfigure() {
 	if c.equal(&p.cfg) {
 		return
 	}
-	if p.rekey(&c) {
+	p.routes.configure(&c)
+	if c.sameSession(&p.cfg) && p.rekey(&c) {
 		p.cfg = c
+		p.m.configure(c)
 		return
 	}
-	p.step(Stop{CauseConfigChange, cease(wire.SubCeaseConfigChange)})
+	stop := Stop{CauseConfigChange, cease(wire.SubCeaseConfigChange)}
+	if c.Shutdown {
+		stop = Stop{CauseAdminShutdown, farewell(wire.SubCeaseShutdown, c.ShutdownText)}
+	}
+	p.step(stop)
 	before := p.m.Info()
 	p.cfg = c
 	p.log = p.opt.Log.With("peer", c.Name, "remote", c.who())
@@ -315,7 +336,7 @@ func (p *peer) failed(d Down) {
 // level is how loud the log is about an end: what was asked for is no warning.
 func (c Cause) level() slog.Level {
 	switch c {
-	case CauseShutdown, CauseDeconfigured, CauseConfigChange, CauseReset, CauseRefused:
+	case CauseShutdown, CauseAdminShutdown, CauseDeconfigured, CauseConfigChange, CauseReset, CauseRefused:
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn
@@ -449,15 +470,30 @@ func (p *peer) deliver() {
 	}
 }
 
-// refresh answers a request for our routes (RFC 2918 §4); other subtypes belong
-// to capabilities that we do not offer (RFC 7313 §5: to be ignored).
-func (p *peer) refresh(r *wire.RouteRefresh) {
-	info := p.m.Info()
-	if r.Subtype != wire.RefreshRequest || !info.Session.Has(r.Family) {
-		return
+// askRefresh asks the peer for its routes of a family once more.
+func (p *peer) askRefresh(f wire.Family) {
+	i := p.m.Info()
+	c := p.conns[i.Conn]
+	if i.State == Established && c != nil && i.ReceivedOpen.Has(wire.CapRouteRefresh) && i.Session.Has(f) {
+		c.sendRefresh(f)
 	}
-	p.routes.resend(r.Family)
-	p.opt.Handler.Refresh(p.name, r.Family)
+}
+
+// refresh answers a request for our routes (RFC 2918 §4), and hands on where the
+// peer's answer to ours begins and ends. Other subtypes, and those that were not
+// agreed on, are ignored (RFC 7313 §5).
+func (p *peer) refresh(r *wire.RouteRefresh) {
+	s := p.m.Info().Session
+	switch {
+	case !s.Has(r.Family):
+	case r.Subtype == wire.RefreshRequest:
+		p.routes.resend(r.Family)
+		p.opt.Handler.Refresh(p.name, r.Family)
+	case r.Subtype == wire.RefreshBegin && s.EnhancedRefresh:
+		p.opt.Handler.RefreshBegin(p.name, r.Family)
+	case r.Subtype == wire.RefreshEnd && s.EnhancedRefresh:
+		p.opt.Handler.RefreshEnd(p.name, r.Family)
+	}
 }
 
 func (p *peer) malformed(r *wire.Report) {

@@ -23,6 +23,7 @@ func (p *peer) publish() {
 	}
 	if o := i.ReceivedOpen; o != nil {
 		s.RemoteID, s.RemoteAS, s.CapabilitiesReceived = o.ID, o.PeerAS(), o.Capabilities
+		s.Preserved = preserved(o)
 	}
 	if i.State < OpenConfirm {
 		return

@@ -25,6 +25,8 @@ type Options struct {
 	ListenAddrs []netip.AddrPort
 	// Handler is told of sessions and routes. Nil: nobody is.
 	Handler Handler
+	// Detector watches the paths to peers with Config.BFD. Nil: nobody does.
+	Detector Detector
 	// Log gets sessions' ups and downs and what peers did wrong. Nil: nothing is
 	// logged.
 	Log *slog.Logger
@@ -35,7 +37,10 @@ type Options struct {
 type Change struct {
 	Peer   string
 	Prefix netip.Prefix
-	Attrs  *Attrs // nil: the peer shall not have the prefix
+	// Path tells several paths to one prefix apart. A peer that takes only one
+	// (Config.AddPath) gets the one with the lowest number.
+	Path  uint32
+	Attrs *Attrs // nil: the peer shall not have the path
 }
 
 // Server keeps sessions with a set of peers. Its methods may be called from any
@@ -44,8 +49,9 @@ type Server struct {
 	opt Options
 
 	mu        sync.Mutex
-	peers     map[string]*peer
-	leaving   map[string]*peer // removed peers whose goodbye may still be under way
+	peers     map[string]*peer  // dynamic neighbors among them
+	templates map[string]Config // those with a RemotePrefix
+	leaving   map[string]*peer  // removed peers whose goodbye may still be under way
 	listeners []Listener
 	ctx       context.Context // Run's, while it runs
 	ran       bool
@@ -134,8 +140,10 @@ func (s *Server) open(ctx context.Context) error {
 		s.opt.Log.Error("bgp listener cannot serve a peer", "err", err)
 	}
 	for _, p := range s.peers {
+		p.restarting = true
 		s.start(p)
 	}
+	s.watch()
 	return nil
 }
 
@@ -167,20 +175,29 @@ func (s *Server) SetPeers(peers []Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.peers
-	s.peers = make(map[string]*peer, len(configs))
+	s.peers, s.templates = make(map[string]*peer, len(configs)), make(map[string]Config)
 	var fresh []*peer
 	for _, c := range configs {
+		if c.RemotePrefix.IsValid() {
+			s.templates[c.Name] = c
+			continue
+		}
 		c.Passive = c.Passive || s.opt.Dialer == nil
 		p, ok := old[c.Name]
-		if !ok {
+		if !ok || p.template != "" {
 			p = newPeer(c, s.opt)
 			fresh = append(fresh, p)
+		} else {
+			delete(old, c.Name)
 		}
 		s.peers[c.Name] = p
-		delete(old, c.Name)
 		p.want(c)
 	}
 	for name, p := range old {
+		if p.template != "" && s.peers[name] == nil && s.keep(p) {
+			s.peers[name] = p
+			continue
+		}
 		p.quit()
 		if s.ctx != nil {
 			s.leaving[name] = p
@@ -200,7 +217,30 @@ func (s *Server) SetPeers(peers []Config) error {
 			s.start(p)
 		}
 	}
+	s.watch()
 	return err
+}
+
+// watch tells the Detector whose paths to watch. The caller holds mu.
+func (s *Server) watch() {
+	if s.opt.Detector == nil || s.ctx == nil {
+		return
+	}
+	var watched []Config
+	for _, p := range s.peers {
+		if c := p.config(); c.BFD != nil && !c.Shutdown && c.RemoteAddr.IsValid() {
+			watched = append(watched, c)
+		}
+	}
+	slices.SortFunc(watched, func(a, b Config) int { return cmp.Compare(a.Name, b.Name) })
+	s.opt.Detector.Watch(watched)
+}
+
+// Refresh asks the named peers for all their routes of a family once more (RFC 2918
+// §3). Those that do not offer to answer, and names that are not known, are passed
+// over. It does not wait.
+func (s *Server) Refresh(f wire.Family, names ...string) {
+	s.command(command{refresh: f}, names...)
 }
 
 // Reset closes the sessions of the named peers with Cease, administrative reset
@@ -240,9 +280,11 @@ func (s *Server) tellListeners() error {
 	if len(s.listeners) == 0 {
 		return nil
 	}
-	configs := make([]Config, 0, len(s.peers))
+	configs := slices.Collect(maps.Values(s.templates))
 	for _, p := range s.peers {
-		configs = append(configs, p.config())
+		if p.template == "" { // the others share their template's keys
+			configs = append(configs, p.config())
+		}
 	}
 	slices.SortFunc(configs, func(a, b Config) int { return cmp.Compare(a.Name, b.Name) })
 	var errs []error
@@ -285,7 +327,8 @@ func (s *Server) accept(ctx context.Context, l Listener) error {
 }
 
 // peerOf finds the peer that a connection is from; one that insists on our local
-// address goes before one that does not, then the name decides.
+// address goes before one that does not, then the name decides. A host that is no
+// peer's may become one, by a prefix.
 func (s *Server) peerOf(local, remote netip.Addr) *peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -299,6 +342,9 @@ func (s *Server) peerOf(local, remote netip.Addr) *peer {
 		if found == nil || c.LocalAddr.IsValid() && !exact || c.LocalAddr.IsValid() == exact && p.name < found.name {
 			found, exact = p, c.LocalAddr.IsValid()
 		}
+	}
+	if found == nil {
+		return s.admit(local, remote)
 	}
 	return found
 }

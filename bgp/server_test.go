@@ -56,12 +56,14 @@ func TestOpenOctets(t *testing.T) {
 			5ba0          # AS_TRANS
 			0009          # hold time
 			c0000201      # identifier
-			16            # optional parameters
-			02 14         # capabilities
+			1a            # optional parameters
+			02 18         # capabilities
 			01 04 0001 00 01     # IPv4 unicast
 			01 04 0002 00 01     # IPv6 unicast
 			02 00                # route refresh
-			41 04 fa56ea01       # four-octet AS`)
+			41 04 fa56ea01       # four-octet AS
+			46 00                # enhanced route refresh
+			06 00                # extended message`)
 		s.Conn.Close()
 	})
 }
@@ -550,7 +552,7 @@ func TestStatusTellsTheSession(t *testing.T) {
 			{"remote id", st.RemoteID, hostB},
 			{"remote as", st.RemoteAS, uint32(65002)},
 			{"as4", st.AS4, true},
-			{"sent capabilities", len(st.CapabilitiesSent), 4},
+			{"sent capabilities", len(st.CapabilitiesSent), 6},
 			{"received capabilities", len(st.CapabilitiesReceived), 4},
 			{"families", len(st.Families), 2},
 			{"end of rib received", st.Families[0].EndOfRIBReceived.Equal(begin), true},

@@ -99,9 +99,11 @@ type SessionStatus struct {
 	// Desired is the number of prefixes the caller wants the peer to have,
 	// Advertised the number it has, Pending the number of announcements and
 	// withdrawals still to be written, and Withheld the number that cannot be
-	// sent on this session: their family is not negotiated, or there is no next
-	// hop for it. The last three are 0 unless Established.
-	Desired, Advertised, Pending, Withheld int
+	// sent on this session: their family is not negotiated, there is no next hop
+	// for it, Config.Export does not cover them (Foreign are those of Withheld), or
+	// the peer takes one path to a prefix and has another. All but Desired are 0
+	// unless Established.
+	Desired, Advertised, Pending, Withheld, Foreign int
 	// Announced and Withdrawn count the prefixes in UPDATEs received since the
 	// session was established; how many routes they leave is known to whoever
 	// keeps the table.

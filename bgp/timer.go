@@ -104,6 +104,9 @@ func (m *Machine) drop(now time.Time, gone *link, d Down) {
 	if d.Cause != CausePeerNotification {
 		say = d.Notification
 	}
+	if gone.state == Established {
+		d.Retain = m.retain(gone, d)
+	}
 	m.emit(Close{gone.id, say})
 	if gone.aside {
 		m.probeAt = time.Time{}
