@@ -9,6 +9,7 @@ CPLDFLAGS   := -s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES) -
 SOURCES     := $(shell git ls-files '*.go' '*.yaml' go.mod go.sum 2>/dev/null | grep -v -e '^controlplane/' -e _test.go)
 FUZZTIME    ?= 3s
 TESTFLAGS   ?=
+BENCHFLAGS  ?=
 # Tests that stand on whole machines run after the others, one at a time: they
 # watch clocks that a busy machine would stretch.
 WHOLE       := ./e2e/... ./interop/...
@@ -51,9 +52,17 @@ fuzz: ## run every fuzz target for FUZZTIME (3s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## measure, print medians and compare; see bench/README.md
+bench: bench-lab bench-engine ## measure, print medians and compare; see bench/README.md
+
+.PHONY: bench-lab
+bench-lab: build
 	@.ci/deps curl iproute2 nftables openssl
 	@$(GO) run ./bench
+
+.PHONY: bench-engine
+bench-engine: # BENCHFLAGS='-run REGEX -rounds N -engines REGEX'
+	@.ci/deps bird2 frr gobgpd openbgpd
+	@$(GO) run ./bench/engine $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what was built

@@ -8,10 +8,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/pharoslb/pharos/bench/report"
 	"github.com/pharoslb/pharos/internal/lab/kubelet"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )
@@ -43,7 +43,7 @@ func measure(ctx context.Context, pattern, binary string, many, most int, keep s
 	if binary, err = filepath.Abs(binary); err != nil {
 		return err
 	}
-	fmt.Println(machine())
+	fmt.Println(report.Machine())
 	w, err := newWorld(ctx, binary)
 	if err != nil {
 		return err
@@ -79,34 +79,9 @@ func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", 
 type row struct{ work, goal, metallb, measured string }
 
 func printTable(rows []row) {
-	rows = append([]row{{"work", "goal", "MetalLB", "measured"}, {"---", "---", "---", "---"}}, rows...)
-	var width [4]int
+	cells := [][]string{{"work", "goal", "MetalLB", "measured"}}
 	for _, r := range rows {
-		for i, cell := range r.cells() {
-			width[i] = max(width[i], len([]rune(cell)))
-		}
+		cells = append(cells, []string{r.work, r.goal, r.metallb, r.measured})
 	}
-	for _, r := range rows {
-		fmt.Print("|")
-		for i, cell := range r.cells() {
-			fmt.Printf(" %s%s |", cell, strings.Repeat(" ", width[i]-len([]rune(cell))))
-		}
-		fmt.Println()
-	}
-}
-
-func (r row) cells() [4]string { return [4]string{r.work, r.goal, r.metallb, r.measured} }
-
-// machine names the machine that the figures are of.
-func machine() string {
-	cpu, cores := "unknown processor", 0
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			cpu = strings.TrimSpace(value)
-			cores++
-		}
-	}
-	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return fmt.Sprintf("%d × %s, Linux %s", cores, cpu, strings.TrimSpace(string(release)))
+	report.Table(os.Stdout, cells...)
 }

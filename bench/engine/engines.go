@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"time"
+
+	"github.com/pharoslb/pharos/internal/linux/netns"
+)
+
+// engine is one of those compared.
+type engine struct {
+	name     string
+	programs []string // that have to be installed
+	// kernel and bfd: it can put routes into the kernel's table, watch paths.
+	kernel, bfd bool
+	// dials says that as an originator it connects to its neighbor, which it does at
+	// once; otherwise the neighbor connects to it.
+	dials bool
+	// poll is the pause between two looks at its table: short where asking is cheap.
+	poll  time.Duration
+	start func(ctx context.Context, s *site, r role) (daemon, error)
+}
+
+// engines are ours and the others.
+var engines = []*engine{ours, bird, frr, gobgp, openbgpd}
+
+// role is what a daemon shall be.
+type role struct {
+	ns        *netns.NS
+	as        uint32
+	addr      netip.Addr
+	peerAS    uint32
+	peers     []netip.Addr
+	originate []netip.Prefix
+	kernel    bool          // routes go into the kernel's table
+	bfd       time.Duration // interval, detection after three; 0: none
+}
+
+// daemon is an engine that runs and is ready for its neighbors.
+type daemon interface {
+	// table is how many routes its BGP table has from neighbors.
+	table(context.Context) (int, error)
+	// add has it originate one prefix more.
+	add(context.Context, netip.Prefix) error
+	// peak is the most memory its BGP process has had, in MiB.
+	peak() float64
+	// freeze stops its processes without ending them.
+	freeze()
+}
+
+func (e *engine) installed() error {
+	for _, p := range e.programs {
+		if _, err := exec.LookPath(p); err != nil {
+			return fmt.Errorf("%w: make bench-engine installs it", err)
+		}
+	}
+	return nil
+}
+
+// near is the role of the daemon that is measured.
+func (s *site) nearRole(peers ...netip.Addr) role {
+	return role{ns: s.near, as: nearAS, addr: nearAddr, peerAS: farAS, peers: peers}
+}
+
+// far is the role of its partner.
+func (s *site) farRole() role {
+	return role{ns: s.far, as: farAS, addr: farAddrs[0], peerAS: nearAS, peers: []netip.Addr{nearAddr}}
+}

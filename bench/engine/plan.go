@@ -1,0 +1,11 @@
+package main
+
+// plan lists the groups in the order of the published table.
+func plan() []*group {
+	return []*group{
+		originate(10_000, "≤ 10", "–"),
+		originate(100_000, "≤ 60", "≤ 40"),
+		addOne(),
+		receiveTable(100_000),
+	}
+}
