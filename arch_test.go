@@ -36,6 +36,7 @@ var rules = []rule{
 	{"bgp", []string{"bgp/wire"}},
 	{"internal/compact", nil},
 	{"rib", []string{"bgp/wire", "internal/compact"}},
+	{"bfd/bfdtest", []string{"bfd"}},
 	{"bfd", nil},
 	{"ipam", []string{".", "why"}},
 	{"dataplane", []string{".", "why"}},

@@ -26,10 +26,10 @@
 //
 // Silence is judged by when the kernel received packets, not by when this process
 // looked at them: a detection time counts as expired only when everything that the
-// sockets held up to that moment has been looked at. If the process was so late that a
-// whole interval of the peer passed, it waits for two more, once: sockets hold only so
-// much, and a peer that lives has sent by then. So neither a paused process nor a flood
-// makes a session fail.
+// sockets held up to that moment has been looked at. If the process did not run for an
+// interval of the peer's or more, the peer gets two intervals from when it went on, once:
+// sockets hold only so much, and a peer that lives has sent by then. So neither a paused
+// process nor a flood makes a session fail.
 //
 // Packets are sent by this process, jittered as RFC 5880 §6.8.7 asks, on a grid of a
 // millisecond that all sessions share. The kernel could pace them (SO_TXTIME) only under

@@ -41,6 +41,7 @@ type Machine struct {
 	heard    time.Time     // when the last packet was received
 	detectAt time.Time     // detection time expires; zero: nothing was heard yet
 	late     bool          // detection was put off once since then
+	resumed  time.Time     // when the machine last ran after a pause
 	echoes   echoes
 
 	since      time.Time
@@ -112,6 +113,9 @@ func (m *Machine) Deadline() time.Time {
 func (m *Machine) State() State { return m.state }
 
 func (m *Machine) tick(now, heard time.Time) {
+	if d := m.Deadline(); !d.IsZero() && now.Sub(d) >= max(m.peerInterval(), leastInterval) {
+		m.resumed = now // so late: it was we, or this host, who did not run
+	}
 	if due(m.detectAt, heard) && !m.forgive(now, &m.detectAt, &m.late, m.peerInterval()) {
 		m.expire(now)
 	}
@@ -179,15 +183,16 @@ func (m *Machine) expire(now time.Time) {
 	m.adapt(now)
 }
 
-// forgive puts a detection that is found expired off once, by two of the sender's
-// intervals, if it is found so by a whole interval too late: it was we, or this
-// machine, who did not run. What the sockets hold has been looked at by then, but a
-// long pause may have filled them up, and the peer's next packet would be in time.
+// forgive puts a detection that has expired off once, to two of the sender's intervals
+// after the process went on, if it did not run for an interval or more: what the sockets
+// hold has been looked at by now, but they may have been full, and if the peer lives its
+// next packets come within that time.
 func (m *Machine) forgive(now time.Time, at *time.Time, late *bool, interval time.Duration) bool {
-	if *late || now.Sub(*at) < interval {
+	again := m.resumed.Add(2 * interval)
+	if *late || m.resumed.IsZero() || !again.After(now) {
 		return false
 	}
-	*late, *at = true, now.Add(2*interval)
+	*late, *at = true, again
 	return true
 }
 

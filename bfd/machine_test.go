@@ -485,6 +485,7 @@ func TestLateTickIsNoFailure(t *testing.T) {
 	// The sockets have not been looked at up to the detection time.
 	r := newRig(t).up()
 	start := r.now
+	r.pass(149 * ms)
 	r.now = start.Add(151 * ms)
 	if r.step(Tick{Heard: start.Add(149 * ms)}); r.m.State() != Up {
 		t.Error("judged by what was not looked at yet")
@@ -519,9 +520,18 @@ func TestLateTickIsNoFailure(t *testing.T) {
 	}
 	// In time it is a failure at once.
 	r = newRig(t).up()
-	r.now = r.now.Add(150 * ms)
-	if r.tick(); r.m.State() != Down || !r.change().Failed() {
+	if r.pass(150 * ms); r.m.State() != Down || !r.m.Info().LastDown.Failed() {
 		t.Error(r.m.State())
+	}
+	// A pause that ended before: packets that were lost to it are not missed.
+	r = newRig(t).up()
+	start = r.now
+	r.now = start.Add(145 * ms)
+	if r.tick().pass(99 * ms); r.m.State() != Up {
+		t.Error("no grace right after a pause")
+	}
+	if r.pass(ms); r.m.State() != Down || r.m.Info().LastDown.At != start.Add(245*ms) {
+		t.Errorf("%v, %+v", r.m.State(), r.m.Info().LastDown)
 	}
 }
 

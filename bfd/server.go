@@ -1,0 +1,242 @@
+package bfd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Handler is told of changes.
+type Handler interface {
+	// StateChanged is called by Run's goroutine, in the order of the changes and
+	// before anything else is done. It must not block: while it runs, no session sends
+	// or detects. It may call methods of the Server.
+	StateChanged(Change)
+}
+
+// HandlerFunc is a Handler that is one function.
+type HandlerFunc func(Change)
+
+// StateChanged calls f.
+func (f HandlerFunc) StateChanged(c Change) { f(c) }
+
+// Options are what a Server is built on.
+type Options struct {
+	// Transport sends and receives. The Server does not close it.
+	Transport Transport
+	// Handler is told of changes of state. Nil: nobody is.
+	Handler Handler
+	// Log gets sessions' ups and downs. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Server keeps a set of sessions. Its methods may be called from any goroutine.
+type Server struct {
+	opt   Options
+	epoch time.Time
+
+	mu        sync.Mutex
+	names     map[string]*session // wanted
+	all       map[uint32]*session // by discriminator; leaving ones too
+	peers     map[peerKey][]*session
+	heap      heap
+	changes   []Change // not yet told
+	strangers Discards
+	ran, done bool
+
+	// What follows is Run's alone.
+	batch   []Datagram
+	out     []byte
+	drained time.Time // when datagrams were last found
+}
+
+// NewServer checks the options; it starts nothing.
+func NewServer(opt Options) (*Server, error) {
+	if opt.Transport == nil {
+		return nil, errors.New("bfd server needs a transport")
+	}
+	if opt.Handler == nil {
+		opt.Handler = HandlerFunc(func(Change) {})
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{
+		opt: opt, epoch: time.Now(),
+		names: make(map[string]*session), all: make(map[uint32]*session), peers: make(map[peerKey][]*session),
+		batch: make([]Datagram, batchLen), out: make([]byte, 0, MaxPacketLen),
+	}, nil
+}
+
+// Set replaces the whole set of sessions. One that is the same as before is not
+// touched. One whose timers, role, key or Disabled changed stays as it is, Up if it is
+// Up, and negotiates (RFC 5880 §6.8.3); one whose addresses changed begins anew; one
+// that is not in the set any more goes to AdminDown, which tells the peer that nothing
+// failed, and is forgotten.
+//
+// An invalid configuration is an error, and then nothing has changed. Whether a path
+// exists is seen later, in Status.
+func (s *Server) Set(sessions []Config) error {
+	wanted, err := check(sessions)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return errors.New("bfd server has stopped")
+	}
+	now := time.Now()
+	old := s.names
+	s.names = make(map[string]*session, len(wanted))
+	for _, c := range wanted {
+		x := old[c.Name]
+		if x == nil || !x.cfg.samePath(c) {
+			continue
+		}
+		delete(old, c.Name)
+		s.names[c.Name] = x
+		if !x.cfg.same(c) {
+			x.cfg, x.key = c, keyOf(c)
+			s.apply(x, now, x.m.Step(now, Configure{c}))
+		}
+	}
+	for _, x := range old {
+		why := ReasonDeconfigured
+		if slices.ContainsFunc(wanted, func(c Config) bool { return c.Name == x.cfg.Name }) {
+			why = ReasonReconfigured
+		}
+		s.leave(x, now, why)
+	}
+	for _, c := range wanted {
+		if s.names[c.Name] == nil {
+			s.add(c, now)
+		}
+	}
+	s.opt.Transport.Wake()
+	return nil
+}
+
+// check validates a set.
+func check(sessions []Config) ([]Config, error) {
+	type path struct {
+		peerKey
+		local, device string
+	}
+	wanted := make([]Config, 0, len(sessions))
+	names, paths := make(map[string]bool), make(map[path]string)
+	for _, c := range sessions {
+		c, err := c.normal()
+		if err != nil {
+			return nil, fmt.Errorf("bfd session %q: %w", c.Name, err)
+		}
+		p := path{peerKey{c.Remote, c.Multihop}, c.Local.String(), c.Interface}
+		if names[c.Name] {
+			return nil, fmt.Errorf("bfd session %q: there are two of that name", c.Name)
+		}
+		if other, ok := paths[p]; ok {
+			return nil, fmt.Errorf("bfd session %q: session %q has the same addresses", c.Name, other)
+		}
+		names[c.Name], paths[p] = true, c.Name
+		wanted = append(wanted, c)
+	}
+	return wanted, nil
+}
+
+func keyOf(c Config) []byte {
+	if c.Auth == nil {
+		return nil
+	}
+	return []byte(c.Auth.Key)
+}
+
+// add makes a session. The caller holds mu.
+func (s *Server) add(c Config, now time.Time) {
+	for _, x := range s.all {
+		if x.leaving && x.cfg.samePath(c) {
+			s.forget(x) // two voices on one path would confuse the peer
+		}
+	}
+	discriminator := rand.Uint32()
+	for discriminator == 0 || s.all[discriminator] != nil {
+		discriminator = rand.Uint32()
+	}
+	x := &session{cfg: c, key: keyOf(c), m: NewMachine(now, c, discriminator, s.epoch, rand.Uint64())}
+	s.names[c.Name], s.all[discriminator] = x, x
+	k := x.peerKey()
+	s.peers[k] = append(s.peers[k], x)
+	slices.SortStableFunc(s.peers[k], func(a, b *session) int { return b.specific() - a.specific() })
+	s.heap.set(x, x.m.Deadline())
+}
+
+// leave says goodbye: AdminDown, for as long as the peer would take to detect silence
+// (RFC 5880 §6.8.16).
+func (s *Server) leave(x *session, now time.Time, why Reason) {
+	x.leaving = true
+	x.leaveAt = now.Add(time.Duration(x.cfg.DetectMultiplier) * x.m.txInterval())
+	k := x.peerKey()
+	s.peers[k] = slices.DeleteFunc(s.peers[k], func(o *session) bool { return o == x })
+	if len(s.peers[k]) == 0 {
+		delete(s.peers, k)
+	}
+	s.apply(x, now, x.m.Step(now, Stop{why}))
+}
+
+func (s *Server) forget(x *session) {
+	x.close()
+	s.heap.remove(x)
+	delete(s.all, x.m.local)
+}
+
+// Status tells of all sessions of the set, by name.
+func (s *Server) Status() []SessionStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]SessionStatus, 0, len(s.names))
+	for _, x := range s.names {
+		out = append(out, x.status())
+	}
+	slices.SortFunc(out, func(a, b SessionStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// ServerStatus tells what belongs to no session.
+func (s *Server) ServerStatus() ServerStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return ServerStatus{Strangers: s.strangers}
+}
+
+// Run keeps the sessions until ctx ends, then tells the peers that nothing failed
+// (AdminDown) and returns. It may be called once. The error is the transport's.
+func (s *Server) Run(ctx context.Context) error {
+	s.mu.Lock()
+	if s.ran {
+		s.mu.Unlock()
+		return errors.New("bfd server was run before")
+	}
+	s.ran = true
+	s.mu.Unlock()
+	unblock := context.AfterFunc(ctx, s.opt.Transport.Wake)
+	defer unblock()
+	err := s.loop(ctx)
+	s.mu.Lock()
+	s.done = true
+	now := time.Now()
+	for _, x := range s.all {
+		if !x.leaving {
+			s.leave(x, now, ReasonShutdown)
+		}
+		s.apply(x, now, x.m.Step(now, Tick{Heard: s.epoch}))
+		s.forget(x)
+	}
+	s.mu.Unlock()
+	s.tell()
+	return err
+}
