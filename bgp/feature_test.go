@@ -32,7 +32,7 @@ func TestOpensOfPeersNotKnownInAdvance(t *testing.T) {
 		open *wire.Open
 		want string
 	}{
-		{"any external", external, wire.NewOpen(4200000000, 90, hostB, both...), "keepalive 1"},
+		{"any external", external, wire.NewOpen(450000000, 90, hostB, both...), "keepalive 1"},
 		{"our own AS is not external", external, wire.NewOpen(65001, 90, hostB, both...), "close 1 2/2"},
 		{"customer of ours", role(wire.RoleProvider, false), peerOpen(offer(wire.RoleCapability(wire.RoleCustomer))), "keepalive 1"},
 		{"two providers", role(wire.RoleProvider, false), peerOpen(offer(wire.RoleCapability(wire.RoleProvider))), "close 1 2/11"},
@@ -46,8 +46,8 @@ func TestOpensOfPeersNotKnownInAdvance(t *testing.T) {
 			}
 		})
 	}
-	b := established(wire.NewOpen(4200000000, 90, hostB, both...), external)
-	if s := b.Info().Session; s.Internal || s.FirstAS != 4200000000 {
+	b := established(wire.NewOpen(450000000, 90, hostB, both...), external)
+	if s := b.Info().Session; s.Internal || s.FirstAS != 450000000 {
 		t.Errorf("session %+v", s)
 	}
 }
@@ -58,10 +58,10 @@ func TestExtendedMessages(t *testing.T) {
 		n := bgptest.NewNet()
 		a := speak(t, n, hostA, true, conf(hostA, hostB))
 		h := speak(t, n, hostB, true, passive(conf(hostB, hostA)))
-		a.Apply(changes(hostB, &bgp.Attrs{}, vips(20000)))
-		h.heard.Wait(t, hostA.String(), "20000 routes", func(h bgptest.Heard) bool { return len(h.Routes) == 20000 })
+		a.Apply(changes(hostB, &bgp.Attrs{}, vips(5000)))
+		h.heard.Wait(t, hostA.String(), "5000 routes", func(h bgptest.Heard) bool { return len(h.Routes) == 5000 })
 		synctest.Wait()
-		if sent := status(t, a).Sent.Updates; sent > 4 { // 2 and two End-of-RIB
+		if sent := status(t, a).Sent.Updates; sent > 3 { // 1 and two End-of-RIB
 			t.Errorf("%d UPDATEs", sent)
 		}
 	})

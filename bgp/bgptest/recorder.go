@@ -71,16 +71,17 @@ func (r *Recorder) Established(peer string, s bgp.SessionStatus) {
 func (r *Recorder) Update(peer string, u *wire.Update) {
 	r.change(peer, func(h *Heard) {
 		h.Updates++
-		line := "update"
+		var line strings.Builder
+		line.WriteString("update")
 		for _, p := range u.Withdrawn {
 			delete(h.Routes, p)
-			line += " -" + p.String()
+			line.WriteString(" -" + p.String())
 		}
 		for _, p := range u.NLRI {
 			h.Routes[p] = u.Attrs
-			line += " +" + p.String()
+			line.WriteString(" +" + p.String())
 		}
-		h.Story = append(h.Story, line)
+		h.Story = append(h.Story, line.String())
 	})
 }
 
