@@ -33,7 +33,7 @@ var rules = []rule{
 	// the nouns.
 	{"bgp/wire", nil},
 	{"bgp/bgptest", []string{"bgp", "bgp/wire"}},
-	{"bgp", []string{"bgp/wire"}},
+	{"bgp", []string{"bgp/wire", "bfd"}},
 	{"internal/compact", nil},
 	{"rib", []string{"bgp/wire", "internal/compact"}},
 	{"bfd/bfdtest", []string{"bfd"}},

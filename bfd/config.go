@@ -82,6 +82,12 @@ func (p Profile) withDefaults() Profile {
 	return p
 }
 
+// Validate says what makes the configuration unusable.
+func (c Config) Validate() error {
+	_, err := c.normal()
+	return err
+}
+
 // normal returns the configuration with defaults filled in, or why it is wrong.
 func (c Config) normal() (Config, error) {
 	c.Profile = c.Profile.withDefaults()

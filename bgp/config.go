@@ -216,9 +216,7 @@ func (c *Config) Validate() error {
 			bad("a prefix to export is not valid")
 		}
 	}
-	if c.BFD != nil {
-		c.BFD.validate(bad)
-	}
+	errs = append(errs, c.validateBFD())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("peer %q: %w", c.Name, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
 	"github.com/pharoslb/pharos/bgp/wire"
@@ -234,7 +235,7 @@ func TestChangesThatSessionsSurvive(t *testing.T) {
 			}
 		}
 		c.GracefulShutdown = false
-		c.BFD = &bgp.BFD{Multiplier: 3}
+		c.BFD = &bgp.BFD{Profile: bfd.Profile{DetectMultiplier: 5}}
 		a.SetPeers([]bgp.Config{c})
 		b.heard.Wait(t, hostA.String(), "the community to go", func(h bgptest.Heard) bool {
 			for _, attrs := range h.Routes {
@@ -318,14 +319,17 @@ type watcher struct {
 	names []string
 }
 
-func (w *watcher) Watch(peers []bgp.Config) {
+func (w *watcher) Set(paths []bfd.Config) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.names = nil
-	for _, p := range peers {
-		w.names = append(w.names, p.Name)
+	for _, p := range paths {
+		w.names = append(w.names, p.Remote.String())
 	}
+	return nil
 }
+
+func (w *watcher) Status() []bfd.SessionStatus { return nil }
 
 func (w *watcher) watched() string {
 	w.mu.Lock()

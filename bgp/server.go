@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp/wire"
 )
 
@@ -25,7 +26,8 @@ type Options struct {
 	ListenAddrs []netip.AddrPort
 	// Handler is told of sessions and routes. Nil: nobody is.
 	Handler Handler
-	// Detector watches the paths to peers with Config.BFD. Nil: nobody does.
+	// Detector watches the paths to peers with Config.BFD: a bfd.Server that tells the
+	// Server of changes (StateChanged). Nil: nobody does.
 	Detector Detector
 	// Log gets sessions' ups and downs and what peers did wrong. Nil: nothing is
 	// logged.
@@ -221,21 +223,6 @@ func (s *Server) SetPeers(peers []Config) error {
 	return err
 }
 
-// watch tells the Detector whose paths to watch. The caller holds mu.
-func (s *Server) watch() {
-	if s.opt.Detector == nil || s.ctx == nil {
-		return
-	}
-	var watched []Config
-	for _, p := range s.peers {
-		if c := p.config(); c.BFD != nil && !c.Shutdown && c.RemoteAddr.IsValid() {
-			watched = append(watched, c)
-		}
-	}
-	slices.SortFunc(watched, func(a, b Config) int { return cmp.Compare(a.Name, b.Name) })
-	s.opt.Detector.Watch(watched)
-}
-
 // Refresh asks the named peers for all their routes of a family once more (RFC 2918
 // §3). Those that do not offer to answer, and names that are not known, are passed
 // over. It does not wait.
@@ -376,9 +363,16 @@ func (s *Server) Status() []SessionStatus {
 	s.mu.Lock()
 	peers := slices.SortedFunc(maps.Values(s.peers), func(a, b *peer) int { return cmp.Compare(a.name, b.name) })
 	s.mu.Unlock()
+	paths := make(map[string]*bfd.SessionStatus)
+	if s.opt.Detector != nil {
+		for _, path := range s.opt.Detector.Status() {
+			paths[path.Name] = &path
+		}
+	}
 	out := make([]SessionStatus, len(peers))
 	for i, p := range peers {
 		out[i] = p.Status()
+		out[i].BFD = paths[p.name]
 	}
 	return out
 }

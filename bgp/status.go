@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp/wire"
 )
 
@@ -86,6 +87,8 @@ type SessionStatus struct {
 	CapabilitiesSent      []wire.Capability
 	CapabilitiesReceived  []wire.Capability
 	AS4                   bool // AS numbers of four octets are in use
+	// BFD is the session that watches the path; nil: there is none.
+	BFD *bfd.SessionStatus
 	// Preserved are the families whose routes the peer says it forwarded by while it
 	// was away (RFC 4724 §3); stale routes of any other are gone with Established.
 	Preserved []wire.Family
