@@ -27,6 +27,7 @@
 //     until the next Reader.Next.
 //   - An Update is safe to apply whatever its Report says: prefixes to be treated as withdrawn have been moved to
 //     Withdrawn, discarded attributes are absent, and after a session reset it is empty.
+//   - Path identifiers stay beside their prefixes: whatever moves or drops a prefix does the same to its identifier.
 //   - Errors that must be told to the peer are *Notification values, ready to be sent.
 //   - In steady state neither decoding into a reused Update nor encoding into a reused buffer allocates.
 //
