@@ -87,6 +87,30 @@ func BenchmarkDecodeUpdate(b *testing.B) {
 	}
 }
 
+// BenchmarkDecodeFresh is for a receiver that hands each Update on and takes a new one.
+func BenchmarkDecodeFresh(b *testing.B) {
+	for _, tt := range benchSessions {
+		b.Run(tt.name, func(b *testing.B) {
+			e := Encoder{Session: tt.s}
+			out, _, err := e.AppendReach(nil, service(), hosts(benchRoutes, tt.f), nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			messages := split(b, out)
+			b.SetBytes(int64(len(out)))
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, m := range messages {
+					if r := e.Session.DecodeUpdate(m.Body, new(Update)); r.Outcome != Accept {
+						b.Fatal(r.Findings)
+					}
+				}
+			}
+			perRoute(b)
+		})
+	}
+}
+
 // BenchmarkDecodeOne is one route per message, with every attribute.
 func BenchmarkDecodeOne(b *testing.B) {
 	s := Session{AS4: true, Internal: true, Families: both}

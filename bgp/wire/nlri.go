@@ -24,7 +24,26 @@ func (d *updateDecoder) prefixes(dst *[]netip.Prefix, paths *[]uint32, b []byte,
 	return skipped, ok
 }
 
+// room returns how many prefixes b holds if all are of the first one's length, as those of a service are.
+func room(b []byte, withPath bool) int {
+	size := 1
+	if withPath {
+		size += 4
+	}
+	if len(b) < size {
+		return 0
+	}
+	size += (int(b[size-1]) + 7) / 8
+	return len(b) / size
+}
+
 func readPrefixes(dst []netip.Prefix, paths []uint32, b []byte, f Family, withPath, reach bool) (_ []netip.Prefix, _ []uint32, skipped, ok bool) {
+	if n := room(b, withPath); dst == nil && n > 0 { // a fresh Update
+		dst = make([]netip.Prefix, 0, n)
+		if withPath {
+			paths = make([]uint32, 0, n)
+		}
+	}
 	for len(b) > 0 {
 		var path uint32
 		if withPath {
