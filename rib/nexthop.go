@@ -1,7 +1,9 @@
 package rib
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -11,6 +13,7 @@ type nextHop struct {
 	fault Reason // NextHopUnreachable or OK
 	index int    // of the interface that reaches it
 	paths int    // by way of it, whatever their state
+	used  int    // of these, not deleted
 }
 
 type hopKey struct {
@@ -107,22 +110,30 @@ func (t *Table) Resolve(n Networks, now time.Time) {
 	}
 }
 
-// lost are the next hops that are used by paths of one source alone.
+// lost are the next hops of a source's paths, all of which are about to be deleted,
+// that no other source has paths by.
 func (t *Table) lost(src *source) []Hop {
 	own := make(map[Hop]bool)
 	for _, number := range t.hopByKey {
-		if h := t.hops.At(number); h.source == src.number && h.fault == OK {
+		if h := t.hops.At(number); h.source == src.number && h.used > 0 && h.fault == OK {
 			own[h.hop()] = true
 		}
 	}
 	for _, number := range t.hopByKey {
-		if h := t.hops.At(number); h.source != src.number && h.fault == OK {
+		if h := t.hops.At(number); h.source != src.number && h.used > 0 {
 			delete(own, h.hop())
 		}
 	}
-	var out []Hop
-	for h := range own {
-		out = append(out, h)
+	return slices.SortedFunc(maps.Keys(own), Hop.compare)
+}
+
+// Uses says that there are paths by way of a next hop, used or not, of neighbors
+// whose sessions are up or that are expected back.
+func (t *Table) Uses(hop Hop) bool {
+	for _, number := range t.hopByKey {
+		if h := t.hops.At(number); h.used > 0 && h.hop() == hop {
+			return true
+		}
 	}
-	return out
+	return false
 }

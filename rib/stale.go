@@ -5,8 +5,8 @@ package rib
 // left and this one did not bring back are removed: a neighbor that comes and goes
 // with other prefixes each time would pile them up.
 //
-// It returns the next hops that no other neighbor has paths by: once Down returns,
-// no path leads there.
+// It returns the next hops that paths led to and none does any more, so that the
+// kernel can be told of them before everything is decided anew.
 func (t *Table) Down(name string) []Hop {
 	src := t.sourceByName[name]
 	if src == nil {
@@ -21,7 +21,7 @@ func (t *Table) Down(name string) []Hop {
 	hops := t.lost(src)
 	for at := src.first; at != 0; {
 		p := t.paths.At(at)
-		t.become(src, p, deleted)
+		t.become(p, deleted)
 		t.touch(p.entry)
 		at = p.more
 	}
@@ -42,7 +42,7 @@ func (t *Table) Retain(name string) {
 	for at := src.first; at != 0; {
 		p := t.paths.At(at)
 		if p.state == live {
-			t.become(src, p, stale)
+			t.become(p, stale)
 		}
 		at = p.more
 	}
@@ -66,7 +66,7 @@ func (t *Table) LongLive(name string) {
 		case src.count[longLived] >= src.info.Limit:
 			t.drop(at)
 		default:
-			t.become(src, p, longLived)
+			t.become(p, longLived)
 			t.touch(p.entry)
 		}
 		at = next

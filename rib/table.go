@@ -241,25 +241,36 @@ func (t *Table) announce(src *source, prefix netip.Prefix, id uint32, a *announc
 			t.touch(number)
 		}
 		was := p.state
-		t.become(src, p, live)
+		t.become(p, live)
 		p.generation = src.generation
 		if was != deleted && p.attrs == a.attrs.number && p.hop == a.hop && p.leak == a.leak {
 			return OK // said again: its age stays (RFC 4271 §9.1.4 replaces like by like)
 		}
 		t.unlinkEntry(e, at)
 		t.release(*t.attrs.At(p.attrs))
+		t.hops.At(p.hop).used--
 		t.letGo(p.hop)
 	}
 	p := t.paths.At(at)
 	a.attrs.refs++
-	t.hops.At(a.hop).paths++
+	h := t.hops.At(a.hop)
+	h.paths++
+	h.used++
 	p.attrs, p.hop, p.leak, p.generation = a.attrs.number, a.hop, a.leak, src.generation
 	t.appendPath(e, at, a.now)
 	t.touch(number)
 	return OK
 }
 
-func (t *Table) become(src *source, p *path, s state) {
+// become changes the state of a path, and what is counted by it.
+func (t *Table) become(p *path, s state) {
+	src, h := *t.sources.At(p.source), t.hops.At(p.hop)
+	if p.state == deleted {
+		h.used++
+	}
+	if s == deleted {
+		h.used--
+	}
 	src.count[p.state]--
 	src.count[s]++
 	p.state = s
@@ -347,6 +358,9 @@ func (t *Table) drop(at uint32) {
 	t.unlink(src, p)
 	t.unlinkEntry(t.entries.At(p.entry), at)
 	t.release(*t.attrs.At(p.attrs))
+	if p.state != deleted {
+		t.hops.At(p.hop).used--
+	}
 	t.letGo(p.hop)
 	t.touch(p.entry)
 	t.paths.Free(at)

@@ -122,6 +122,14 @@ func (t *Table) Source(name string) (SourceView, bool) {
 	}, true
 }
 
+// Live is how many paths a neighbor announced in its present session.
+func (t *Table) Live(name string) int {
+	if s := t.sourceByName[name]; s != nil {
+		return s.count[live]
+	}
+	return 0
+}
+
 // Summary counts what a table holds.
 type Summary struct {
 	Version      uint64 `json:"version"`

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,10 +20,18 @@ type Config struct {
 	Neighbors  []Neighbor
 }
 
-// Neighbor is a BGP neighbor.
+// Neighbor is a BGP neighbor, or all those of a prefix.
 type Neighbor struct {
-	Addr        netip.Addr
-	AS          uint32
+	// Addr, Prefix or Interface says who it is: the host with this address, every host
+	// of this network that connects (dynamic neighbors), or the one host on this link
+	// (unnumbered).
+	Addr      netip.Addr
+	Prefix    netip.Prefix
+	Interface string
+	AS        uint32
+	// LocalAS is our AS number in this session, if it is not Config.AS (local-as); 0:
+	// it is.
+	LocalAS     uint32
 	Description string
 	// Shutdown neighbors are shown, and no session is kept with them.
 	Shutdown bool
@@ -31,16 +40,48 @@ type Neighbor struct {
 	HoldTime, KeepaliveTime time.Duration
 	Password                string // TCP MD5; empty: none
 	// Families are the address families exchanged. Without any there is no session.
-	Families []wire.Family
-	// MaxPrefixes of each family; 0 means rib.DefaultLimit.
-	MaxPrefixes map[wire.Family]int
-	Source      netip.Addr // of our connections; zero: the kernel's choice
-	Passive     bool       // the neighbor connects to us
-	MultiHop    bool       // it may be further than one hop away
+	Families    []wire.Family
+	MaxPrefixes map[wire.Family]PrefixLimit
+	// StaleTime is how long stale paths of a neighbor that is back are used at most,
+	// while it sends its table; 0 means 300 s (graceful-restart stalepath-time).
+	StaleTime time.Duration
+	// PeerTimeout is how long a dynamic neighbor is known after its session ended; 0
+	// means 30 s (prefix-peer-timeout). MaxPeers is how many a Prefix may have at a
+	// time; 0 means bgp.DefaultDynamicLimit (maximum-peers).
+	PeerTimeout time.Duration
+	MaxPeers    int
+	// GracefulRestart, if not nil, offers graceful restart and helps the neighbor that
+	// does. AddPath offers to receive several paths to one prefix.
+	GracefulRestart *bgp.GracefulRestart
+	AddPath         bool
+	// Role, if not nil, is what we are to the neighbor (RFC 9234); StrictRole refuses
+	// one that tells no role.
+	Role       *wire.Role
+	StrictRole bool
+	// BFD, if not nil, has the path to the neighbor watched.
+	BFD      *bgp.BFD
+	Source   netip.Addr // of our connections; zero: the kernel's choice
+	Passive  bool       // the neighbor connects to us
+	MultiHop bool       // it may be further than one hop away
 }
 
-// Name is the neighbor's key in the engine and the tables.
-func (n *Neighbor) Name() string { return n.Addr.String() }
+// Name is the neighbor's key in the engine and the tables; dynamic neighbors have
+// names of their own besides.
+func (n *Neighbor) Name() string {
+	switch {
+	case n.Prefix.IsValid():
+		return n.Prefix.Masked().String()
+	case n.Interface != "":
+		return n.Interface
+	}
+	return n.Addr.String()
+}
+
+func (n *Neighbor) localAS(c *Config) uint32 { return cmp.Or(n.LocalAS, c.AS) }
+
+func (n *Neighbor) staleTime() time.Duration { return cmp.Or(n.StaleTime, defaultStaleTime) }
+
+func (n *Neighbor) peerTimeout() time.Duration { return cmp.Or(n.PeerTimeout, defaultPeerTimeout) }
 
 // session is the neighbor as the engine wants it.
 func (n *Neighbor) session(c *Config) bgp.Config {
@@ -48,12 +89,20 @@ func (n *Neighbor) session(c *Config) bgp.Config {
 	if n.KeepaliveTime == 0 {
 		keepalive = nil
 	}
-	return bgp.Config{
-		Name: n.Name(), LocalAS: c.AS, RemoteAS: n.AS, RouterID: c.RouterID,
-		LocalAddr: n.Source, RemoteAddr: n.Addr,
+	out := bgp.Config{
+		Name: n.Name(), LocalAS: n.localAS(c), RemoteAS: n.AS, RouterID: c.RouterID,
+		LocalAddr: n.Source, RemoteAddr: n.Addr, RemotePrefix: n.Prefix, Interface: n.Interface,
 		HoldTime: &n.HoldTime, KeepaliveTime: keepalive,
 		Password: n.Password, Families: n.Families, Passive: n.Passive, MultiHop: n.MultiHop,
+		GracefulRestart: n.GracefulRestart, Role: n.Role, StrictRole: n.StrictRole, BFD: n.BFD,
 	}
+	if n.AddPath {
+		out.AddPath = wire.AddPathReceive
+	}
+	if n.Prefix.IsValid() {
+		out.DynamicLimit, out.DynamicTimeout = n.MaxPeers, n.peerTimeout()
+	}
+	return out
 }
 
 // active says that a session is to be kept.
@@ -63,8 +112,8 @@ func (n *Neighbor) active() bool { return !n.Shutdown && len(n.Families) > 0 }
 func (c *Config) Validate() error {
 	for i := range c.Neighbors {
 		n := &c.Neighbors[i]
-		if slices.ContainsFunc(c.Neighbors[:i], func(o Neighbor) bool { return o.Addr == n.Addr }) {
-			return fmt.Errorf("neighbor %v is given twice", n.Addr)
+		if slices.ContainsFunc(c.Neighbors[:i], func(o Neighbor) bool { return o.Name() == n.Name() }) {
+			return fmt.Errorf("neighbor %s is given twice", n.Name())
 		}
 		session := n.session(c)
 		if err := session.Validate(); err != nil {

@@ -18,12 +18,22 @@
 //	                                                ▼
 //	                                              gone
 //
+// Where the session's end is a graceful restart, the paths stay in use, stale ("S"), until
+// the neighbor is back and has sent its table, or its time is over (RFC 4724), and then
+// perhaps as a last resort for longer (RFC 9494).
+//
 // Routes that an earlier run left in the kernel stay until every neighbor has sent
 // its table, or sweepAfter at the latest; then what nobody announced is removed.
+//
+// When a neighbor is lost, the kernel is first told which next hops to avoid, in a
+// message for each set of next hops, and only then is each prefix decided anew.
+//
+// Neighbors of a prefix are made by the engine, under names of their own; they have the
+// prefix's settings and are known until some time after their session.
 //
 // Invariants: one goroutine changes the tables, under mu; the kernel is told what
 // Decide said, in that order; a neighbor above its prefix limit is shut until it
 // is cleared or configured anew.
 //
-// RFC 4271 §9, RFC 4724 §2. Start reading at Router.
+// RFC 4271 §9, 4486 §4, 4724 §4, 7313 §4, 9494 §4. Start reading at Router.
 package router

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
@@ -11,11 +13,13 @@ import (
 // event is what a session's goroutine hands to the loop: one of its fields besides
 // peer is set.
 type event struct {
-	peer     string
-	up       *bgp.SessionStatus
-	update   *wire.Update
-	endOfRIB wire.Family
-	down     bool
+	peer      string
+	up        *bgp.SessionStatus
+	update    *wire.Update
+	endOfRIB  wire.Family
+	refresh   wire.Family // begins
+	refreshed wire.Family // ended
+	down      *bgp.Down
 }
 
 // send queues an event; a full queue keeps the session waiting, and through TCP
@@ -40,50 +44,97 @@ func (r *Router) EndOfRIB(peer string, f wire.Family) { r.send(event{peer: peer,
 func (r *Router) Refresh(string, wire.Family) {}
 
 // RefreshBegin is of bgp.Handler.
-func (r *Router) RefreshBegin(string, wire.Family) {}
+func (r *Router) RefreshBegin(peer string, f wire.Family) { r.send(event{peer: peer, refresh: f}) }
 
 // RefreshEnd is of bgp.Handler.
-func (r *Router) RefreshEnd(string, wire.Family) {}
+func (r *Router) RefreshEnd(peer string, f wire.Family) { r.send(event{peer: peer, refreshed: f}) }
 
 // Closed is of bgp.Handler.
-func (r *Router) Closed(peer string, _ bgp.Down) { r.send(event{peer: peer, down: true}) }
+func (r *Router) Closed(peer string, why bgp.Down) { r.send(event{peer: peer, down: &why}) }
 
 // handle works on one event. The caller holds mu.
 func (r *Router) handle(e event, now time.Time) {
-	n := r.config.neighbor(e.peer)
+	n := r.neighbor(e.peer)
+	if e.up != nil && r.config.neighbor(e.peer) == nil {
+		n = r.admit(e.peer, e.up)
+	}
 	if n == nil {
 		return // its last words after it was removed
 	}
+	none := wire.Family{}
 	switch {
 	case e.up != nil:
-		for f, t := range r.tables {
-			t.Up(rib.Source{
-				Name: e.peer, Addr: n.Addr, AS: n.AS, RouterID: e.up.RemoteID,
-				Internal: n.AS == r.config.AS, Limit: n.MaxPrefixes[f],
-			})
-		}
+		r.established(n, e.peer, e.up, now)
 	case e.update != nil:
 		for f, t := range r.tables {
-			if !t.Update(e.peer, e.update, now) && !r.tripped[e.peer] {
-				// What was sent up to here stays until the session is closed.
-				r.tripped[e.peer], r.tripping = true, true
-				r.log.Error("neighbor exceeds its maximum of prefixes and is shut until cleared", "peer", e.peer, "family", f.String())
-			}
+			within := t.Update(e.peer, e.update, now)
+			r.count(n, e.peer, f, t, within, now)
 		}
-	case e.down:
-		for _, t := range r.tables {
-			t.Down(e.peer)
-		}
-		r.gone[e.peer] = now.Add(keepDeleted)
+	case e.down != nil:
+		// The groups of next hops are rid of those that are lost before anything else
+		// is done: that is what packets depend on.
+		r.avoid(r.close(e.peer, e.down, now))
 		r.downSince[e.peer] = now
-	case e.endOfRIB != wire.Family{}:
-		if t := r.tables[e.endOfRIB]; t != nil {
-			t.Purge(e.peer)
+		if d := r.dynamic[e.peer]; d != nil {
+			d.gone = now
 		}
+	case e.refresh != none:
+		if t := r.tables[e.refresh]; t != nil {
+			t.RefreshBegin(e.peer)
+			r.refreshes[side{e.peer, e.refresh}] = now.Add(refreshTime)
+		}
+	case e.refreshed != none:
+		r.refreshed(side{e.peer, e.refreshed})
+	case e.endOfRIB != none:
+		r.complete(side{e.peer, e.endOfRIB})
 		if waits := r.awaited[e.peer]; waits != nil {
 			if delete(waits, e.endOfRIB); len(waits) == 0 {
 				delete(r.awaited, e.peer)
 			}
 		}
+	}
+}
+
+// established makes a neighbor known to the tables.
+func (r *Router) established(n *Neighbor, peer string, s *bgp.SessionStatus, now time.Time) {
+	addr := n.Addr
+	if a := remoteAddr(s); a.IsValid() {
+		addr = a
+	}
+	r.addrs[peer] = addr
+	for f, t := range r.tables {
+		t.Up(rib.Source{
+			Name: peer, Addr: addr, AS: n.AS, RouterID: s.RemoteID,
+			Internal: n.AS == n.localAS(&r.config), Limit: n.MaxPrefixes[f].hard(),
+			LocalAS: n.LocalAS, Role: n.Role, Interface: n.Interface,
+		})
+	}
+	r.back(n, peer, s.Preserved, now)
+}
+
+// remoteAddr is the address of a neighbor as its session has it.
+func remoteAddr(s *bgp.SessionStatus) netip.Addr {
+	if a := s.RemoteAddr.Addr(); a.IsValid() {
+		return a
+	}
+	return s.Config.RemoteAddr
+}
+
+// avoid has the kernel forward by next hops no more that no path leads to.
+func (r *Router) avoid(hops []rib.Hop) {
+	hops = slices.DeleteFunc(hops, func(h rib.Hop) bool {
+		for _, t := range r.tables {
+			if t.Uses(h) { // of the other family (RFC 8950)
+				return true
+			}
+		}
+		return false
+	})
+	if len(hops) == 0 {
+		return
+	}
+	if err := r.opt.FIB.Avoid(hops); err != nil {
+		r.log.Error("the kernel refused to give next hops up", "err", err)
+		r.verifyAt = earlier(r.verifyAt, time.Now().Add(verifySoon))
 	}
 }

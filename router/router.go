@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"sync"
 	"time"
 
@@ -15,9 +16,6 @@ import (
 )
 
 const (
-	// keepDeleted is how long the paths of a session that ended are shown when the
-	// neighbor does not come back.
-	keepDeleted = 90 * time.Second
 	// sweepAfter is how long an earlier run's routes are kept at most.
 	sweepAfter = 15 * time.Second
 	// verifyEvery is the pause between two looks at the kernel's table, verifySoon
@@ -34,6 +32,9 @@ const (
 // FIB is the kernel's forwarding table: internal/linux/fib.
 type FIB interface {
 	Apply([]rib.Route) error
+	// Avoid takes next hops out of every set that has others, at once; Apply follows
+	// with what is decided instead.
+	Avoid([]rib.Hop) error
 	Sweep() error
 	Flush() error
 	Verify() (mended int, err error)
@@ -82,15 +83,23 @@ type Router struct {
 	started   time.Time
 	tables    map[wire.Family]*rib.Table
 	networks  []rib.Connected
-	gone      map[string]time.Time            // when deleted paths are purged
+	keeps     map[side]*keep
+	refreshes map[side]time.Time              // when they have to be over
 	awaited   map[string]map[wire.Family]bool // End-of-RIB markers before the sweep
 	sweepAt   time.Time                       // zero: swept
 	verifyAt  time.Time
-	failures  int             // of Verify, in a row
-	tripped   map[string]bool // shut for exceeding the prefix limit
-	tripping  bool            // the speaker does not know yet
+	failures  int // of Verify, in a row
+	dynamic   map[string]*dynamic
+	tripped   map[string]*trip // shut for exceeding the prefix limit
+	warned    map[side]int     // 1: of the threshold, 2: of the limit
 	downSince map[string]time.Time
-	routes    []rib.Route // memory of flush
+	addrs     map[string]netip.Addr // of sessions, when they were last up
+
+	// What the speaker does not know yet: neighbors to refuse, and to let in again.
+	refusals   []refusal
+	readmitted []string
+
+	routes []rib.Route // memory of flush
 }
 
 // New makes a router without neighbors; it starts nothing.
@@ -98,8 +107,9 @@ func New(opt Options) (*Router, error) {
 	r := &Router{
 		opt: opt, log: opt.Log,
 		events: make(chan event, queueLen), done: make(chan struct{}), wake: make(chan struct{}, 1),
-		gone: make(map[string]time.Time), awaited: make(map[string]map[wire.Family]bool),
-		tripped: make(map[string]bool), downSince: make(map[string]time.Time),
+		keeps: make(map[side]*keep), refreshes: make(map[side]time.Time), awaited: make(map[string]map[wire.Family]bool),
+		dynamic: make(map[string]*dynamic), tripped: make(map[string]*trip), warned: make(map[side]int),
+		downSince: make(map[string]time.Time), addrs: make(map[string]netip.Addr),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -120,16 +130,21 @@ func (r *Router) Set(c Config) error {
 	r.set.Lock()
 	defer r.set.Unlock()
 	r.mu.Lock()
-	r.configure(c, time.Now())
+	readmitted := r.configure(c, time.Now())
 	sessions := r.sessions()
 	r.mu.Unlock()
 	r.poke()
-	return r.speaker.SetPeers(sessions)
+	err := r.speaker.SetPeers(sessions)
+	if len(readmitted) > 0 {
+		r.speaker.Reset("", readmitted...)
+	}
+	return err
 }
 
 // configure makes the tables fit the configuration. The engine is told later, so
-// that no session comes up in a table that is about to go.
-func (r *Router) configure(c Config, now time.Time) {
+// that no session comes up in a table that is about to go. It returns the neighbors
+// that were shut and are configured anew.
+func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 	old := r.config
 	r.config = c
 	if r.tables == nil || c.AS != old.AS || c.RouterID != old.RouterID {
@@ -140,15 +155,23 @@ func (r *Router) configure(c Config, now time.Time) {
 		}
 		r.connect(now)
 	}
-	clear(r.tripped)
 	for f, t := range r.tables {
 		t.SetPolicy(c.policy(f))
-		for i := range old.Neighbors {
-			if name := old.Neighbors[i].Name(); c.neighbor(name) == nil {
-				t.Forget(name)
-				delete(r.gone, name)
-				delete(r.downSince, name)
-			}
+	}
+	for i := range old.Neighbors {
+		if name := old.Neighbors[i].Name(); c.neighbor(name) == nil {
+			r.forget(name)
+		}
+	}
+	r.retire(now)
+	for peer := range r.tripped {
+		name := peer
+		if d := r.dynamic[peer]; d != nil {
+			name = d.template
+		}
+		if !reflect.DeepEqual(old.neighbor(name), c.neighbor(name)) {
+			delete(r.tripped, peer)
+			readmitted = append(readmitted, peer)
 		}
 	}
 	clear(r.awaited)
@@ -161,10 +184,14 @@ func (r *Router) configure(c Config, now time.Time) {
 			r.await(n)
 		}
 	}
+	return readmitted
 }
 
 // await keeps the sweep waiting for a neighbor's table.
 func (r *Router) await(n *Neighbor) {
+	if n.Prefix.IsValid() {
+		return // nobody knows who will come
+	}
 	families := make(map[wire.Family]bool, len(n.Families))
 	for _, f := range n.Families {
 		families[f] = true
@@ -183,14 +210,15 @@ func (r *Router) dropTables() {
 	if len(routes) > 0 {
 		r.apply(routes)
 	}
-	clear(r.gone)
+	clear(r.keeps)
+	clear(r.refreshes)
 }
 
 // sessions are those that the engine shall keep.
 func (r *Router) sessions() []bgp.Config {
 	var out []bgp.Config
 	for i := range r.config.Neighbors {
-		if n := &r.config.Neighbors[i]; n.active() && !r.tripped[n.Name()] {
+		if n := &r.config.Neighbors[i]; n.active() {
 			out = append(out, n.session(&r.config))
 		}
 	}
@@ -198,31 +226,29 @@ func (r *Router) sessions() []bgp.Config {
 }
 
 // Clear resets the session with a neighbor, or with all of them when the address
-// is the zero value, and reports whether there is such a neighbor.
+// is the zero value, and reports whether there is such a neighbor. One that is shut
+// for exceeding its limit is let in again.
 func (r *Router) Clear(neighbor netip.Addr) (bool, error) {
 	r.set.Lock()
 	defer r.set.Unlock()
 	r.mu.Lock()
-	if neighbor.IsValid() && r.config.neighbor(neighbor.String()) == nil {
-		r.mu.Unlock()
-		return false, nil
-	}
-	var up []string
+	var names []string
 	for i := range r.config.Neighbors {
-		n := &r.config.Neighbors[i]
-		if neighbor.IsValid() && n.Addr != neighbor {
-			continue
-		}
-		if name := n.Name(); r.tripped[name] {
-			delete(r.tripped, name)
-		} else {
-			up = append(up, name)
+		if n := &r.config.Neighbors[i]; !n.Prefix.IsValid() && (!neighbor.IsValid() || n.Addr == neighbor || r.addrs[n.Name()] == neighbor) {
+			names = append(names, n.Name())
 		}
 	}
-	sessions := r.sessions()
+	for _, peer := range r.dynamicNames() {
+		if !neighbor.IsValid() || r.dynamic[peer].addr == neighbor {
+			names = append(names, peer)
+		}
+	}
+	for _, name := range names {
+		delete(r.tripped, name)
+	}
 	r.mu.Unlock()
-	r.speaker.Reset("", up...)
-	return true, r.speaker.SetPeers(sessions)
+	r.speaker.Reset("", names...)
+	return len(names) > 0 || !neighbor.IsValid(), nil
 }
 
 // Run routes until ctx ends, then closes the sessions and, unless KeepRoutes,
@@ -246,7 +272,10 @@ func (r *Router) Run(ctx context.Context) error {
 	r.mu.Unlock()
 
 	failed := make(chan error, 1)
-	go func() { failed <- r.speaker.Run(ctx) }()
+	go func() {
+		failed <- r.speaker.Run(ctx)
+		close(failed)
+	}()
 	err := r.loop(ctx, failed)
 	cancel()
 	close(r.done)
@@ -270,7 +299,7 @@ func (r *Router) loop(ctx context.Context, failed <-chan error) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-failed:
-			if err == nil {
+			if err == nil && ctx.Err() == nil {
 				err = errors.New("the bgp engine ended")
 			}
 			return err
@@ -291,28 +320,21 @@ func (r *Router) loop(ctx context.Context, failed <-chan error) error {
 		}
 		now := time.Now()
 		r.expire(now)
+		r.readmit(now)
+		r.retire(now)
 		r.flush()
 		r.maintain(now)
-		tripped := r.tripping
-		r.tripping = false
+		refusals, readmitted := r.refusals, r.readmitted
+		r.refusals, r.readmitted = nil, nil
 		next := r.deadline()
 		r.mu.Unlock()
-		if tripped {
-			r.shutTripped()
+		for _, v := range refusals {
+			r.speaker.Refuse(v.peer, v.say)
+		}
+		if len(readmitted) > 0 {
+			r.speaker.Reset("", readmitted...)
 		}
 		timer.Reset(time.Until(next))
-	}
-}
-
-// shutTripped closes the sessions of neighbors that exceeded their limit.
-func (r *Router) shutTripped() {
-	r.set.Lock()
-	defer r.set.Unlock()
-	r.mu.Lock()
-	sessions := r.sessions()
-	r.mu.Unlock()
-	if err := r.speaker.SetPeers(sessions); err != nil {
-		r.log.Error("shutting a neighbor failed", "err", err)
 	}
 }
 
@@ -371,19 +393,6 @@ func (r *Router) apply(routes []rib.Route) {
 	}
 }
 
-// expire purges paths that were kept long enough.
-func (r *Router) expire(now time.Time) {
-	for name, at := range r.gone {
-		if now.Before(at) {
-			continue
-		}
-		delete(r.gone, name)
-		for _, t := range r.tables {
-			t.Purge(name)
-		}
-	}
-}
-
 // maintain sweeps and verifies the kernel's table when that is due.
 func (r *Router) maintain(now time.Time) {
 	if !r.sweepAt.IsZero() && (len(r.awaited) == 0 || !now.Before(r.sweepAt)) {
@@ -416,10 +425,17 @@ func (r *Router) deadline() time.Time {
 	if !r.sweepAt.IsZero() {
 		next = earlier(next, r.sweepAt)
 	}
-	for _, at := range r.gone {
-		next = earlier(next, at)
+	for _, v := range r.tripped {
+		if !v.until.IsZero() {
+			next = earlier(next, v.until)
+		}
 	}
-	return next
+	for peer, d := range r.dynamic {
+		if n := r.neighbor(peer); n != nil && !d.gone.IsZero() {
+			next = earlier(next, r.retireAt(peer, d, n))
+		}
+	}
+	return r.keepDeadline(next)
 }
 
 func (r *Router) poke() {

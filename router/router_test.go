@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,6 +25,8 @@ type kernel struct {
 	refuse bool
 	lost   []rib.Route // refused, mended by Verify
 	checks int
+
+	avoided []rib.Hop
 }
 
 func (k *kernel) Apply(routes []rib.Route) error {
@@ -40,6 +41,17 @@ func (k *kernel) Apply(routes []rib.Route) error {
 			delete(k.routes, r.Prefix)
 		} else {
 			k.routes[r.Prefix] = r.Hops
+		}
+	}
+	return nil
+}
+
+func (k *kernel) Avoid(hops []rib.Hop) error {
+	k.avoided = append(k.avoided, hops...)
+	for p, set := range k.routes {
+		left := slices.DeleteFunc(set.Hops(), func(h rib.Hop) bool { return slices.Contains(hops, h) })
+		if len(left) > 0 {
+			k.routes[p] = rib.NewHopSet(left...)
 		}
 	}
 	return nil
@@ -97,15 +109,41 @@ type speaker struct {
 	handler bgp.Handler
 	peers   map[string]bgp.Config
 	sets    int
-	resets  []string
+	said    sync.Mutex
+	reset   []string
+	refusal []string
 	set     *sync.Mutex // the router's
 	loose   bool        // told its peers by somebody who did not hold it
 }
 
-func (s *speaker) Run(ctx context.Context) error     { <-ctx.Done(); return nil }
-func (s *speaker) Status() []bgp.SessionStatus       { return nil }
-func (s *speaker) Reset(_ string, names ...string)   { s.resets = append(s.resets, names...) }
-func (s *speaker) Refuse(string, *wire.Notification) {}
+func (s *speaker) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (s *speaker) Status() []bgp.SessionStatus   { return nil }
+func (s *speaker) Reset(_ string, names ...string) {
+	s.said.Lock()
+	defer s.said.Unlock()
+	s.reset = append(s.reset, names...)
+}
+
+func (s *speaker) Refuse(peer string, n *wire.Notification) {
+	s.said.Lock()
+	defer s.said.Unlock()
+	s.refusal = append(s.refusal, peer+" "+n.String())
+}
+
+// resets are the neighbors reset since it was last asked.
+func (s *speaker) resets() []string {
+	s.said.Lock()
+	defer s.said.Unlock()
+	out := s.reset
+	s.reset = nil
+	return out
+}
+
+func (s *speaker) refused() []string {
+	s.said.Lock()
+	defer s.said.Unlock()
+	return s.refusal
+}
 func (s *speaker) SetPeers(peers []bgp.Config) error {
 	s.sets++
 	if s.set.TryLock() { // a list made earlier could come later
@@ -374,41 +412,6 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		})
 		time.Sleep(verifyRetry)
 		b.want("accepted", "172.19.100.1/32 via 112")
-	})
-}
-
-func TestPrefixLimitShutsTheNeighbor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		defer b.finish()
-		c := config()
-		c.Neighbors[0].MaxPrefixes = map[wire.Family]int{wire.IPv4Unicast: 2}
-		if err := b.Set(c); err != nil {
-			t.Fatal(err)
-		}
-		b.up(112, 113)
-		b.announce(112, "172.19.100.1/32", "172.19.100.2/32", "172.19.100.3/32")
-		synctest.Wait()
-		if _, there := b.speaker.peers[name(112)]; there || len(b.speaker.peers) != 2 {
-			t.Fatalf("sessions kept: %v", slices.Sorted(maps.Keys(b.speaker.peers)))
-		}
-		b.speaker.handler.Closed(name(112), bgp.Down{})
-		b.want("shut", "")
-		if s := b.Status(); !s.Neighbors[0].Tripped || s.Neighbors[1].Tripped {
-			t.Errorf("status %+v", s.Neighbors)
-		}
-		if ok, err := b.Clear(netip.MustParseAddr(name(112))); !ok || err != nil || len(b.speaker.peers) != 3 || b.speaker.resets != nil {
-			t.Errorf("cleared %v, %v, sessions %d, resets %v", ok, err, len(b.speaker.peers), b.speaker.resets)
-		}
-		if ok, err := b.Clear(netip.MustParseAddr(name(113))); !ok || err != nil || !slices.Equal(b.speaker.resets, []string{name(113)}) {
-			t.Errorf("cleared %v, %v, resets %v", ok, err, b.speaker.resets)
-		}
-		if ok, err := b.Clear(netip.Addr{}); !ok || err != nil || len(b.speaker.resets) != 4 || len(b.speaker.peers) != 3 {
-			t.Errorf("cleared %v, %v, resets %v", ok, err, b.speaker.resets)
-		}
-		if ok, _ := b.Clear(netip.MustParseAddr("10.10.2.9")); ok {
-			t.Error("a stranger was cleared")
-		}
 	})
 }
 

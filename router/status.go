@@ -15,7 +15,7 @@ type Status struct {
 	Since     time.Time        `json:"since"` // when Run began
 	AS        uint32           `json:"as"`
 	RouterID  netip.Addr       `json:"routerID"`
-	Neighbors []NeighborStatus `json:"neighbors"` // in the configuration's order
+	Neighbors []NeighborStatus `json:"neighbors"` // in the configuration's order, then dynamic ones
 	IPv4      rib.Summary      `json:"ipv4"`
 	IPv6      rib.Summary      `json:"ipv6"`
 	// KernelRoutes is how many routes are in the kernel, those of an earlier run
@@ -36,6 +36,8 @@ type NeighborStatus struct {
 
 	// Config is without the password. Tripped says that the neighbor is shut for
 	// exceeding its prefix limit. Session is zero for a neighbor without one.
+	// Dynamic neighbors were admitted by a prefix, whose settings they have.
+	Dynamic    bool                           `json:"dynamic,omitempty"`
 	Config     Neighbor                       `json:"-"`
 	Tripped    bool                           `json:"tripped,omitempty"`
 	HasSession bool                           `json:"-"`
@@ -95,31 +97,48 @@ func (r *Router) Status() Status {
 		s.IPv4, s.IPv6 = r.tables[wire.IPv4Unicast].Summary(), r.tables[wire.IPv6Unicast].Summary()
 	}
 	for _, n := range r.config.Neighbors {
-		v := NeighborStatus{
-			Addr: n.Addr, AS: n.AS, Description: n.Description, Config: n, Tripped: r.tripped[n.Name()],
-			State: bgp.Idle.String(), Since: r.downSince[n.Name()], Sources: make(map[wire.Family]rib.SourceView),
+		if !n.Prefix.IsValid() {
+			s.Neighbors = append(s.Neighbors, r.status(n.Name(), n, sessions))
 		}
-		v.Config.Password = ""
-		if v.Session, v.HasSession = sessions[n.Name()]; v.HasSession {
-			v.State, v.Since = v.Session.State.String(), v.Session.Since
-			if !v.Session.LastError.At.IsZero() {
-				v.LastError = v.Session.LastError.Down.String()
-			}
-			// Below Established the states come and go with every attempt; how long the
-			// neighbor has been away is what is asked for.
-			if down := r.downSince[n.Name()]; v.Session.State != bgp.Established && !down.IsZero() {
-				v.Since = down
-			}
-		}
-		for f, t := range r.tables {
-			if source, ok := t.Source(n.Name()); ok {
-				v.Sources[f] = source
-				v.Paths += source.Paths
-			}
-		}
+	}
+	for _, name := range r.dynamicNames() {
+		n := *r.neighbor(name)
+		n.Addr = r.dynamic[name].addr
+		v := r.status(name, n, sessions)
+		v.Dynamic = true
 		s.Neighbors = append(s.Neighbors, v)
 	}
 	return s
+}
+
+// status is that of one neighbor. The caller holds mu.
+func (r *Router) status(name string, n Neighbor, sessions map[string]bgp.SessionStatus) NeighborStatus {
+	v := NeighborStatus{
+		Addr: n.Addr, AS: n.AS, Description: n.Description, Config: n, Tripped: r.tripped[name] != nil,
+		State: bgp.Idle.String(), Since: r.downSince[name], Sources: make(map[wire.Family]rib.SourceView),
+	}
+	if !v.Addr.IsValid() {
+		v.Addr = r.addrs[name]
+	}
+	v.Config.Password = ""
+	if v.Session, v.HasSession = sessions[name]; v.HasSession {
+		v.State, v.Since = v.Session.State.String(), v.Session.Since
+		if !v.Session.LastError.At.IsZero() {
+			v.LastError = v.Session.LastError.Down.String()
+		}
+		// Below Established the states come and go with every attempt; how long the
+		// neighbor has been away is what is asked for.
+		if down := r.downSince[name]; v.Session.State != bgp.Established && !down.IsZero() {
+			v.Since = down
+		}
+	}
+	for f, t := range r.tables {
+		if source, ok := t.Source(name); ok {
+			v.Sources[f] = source
+			v.Paths += source.Paths
+		}
+	}
+	return v
 }
 
 // Entries copies the table of a family, sorted by prefix.

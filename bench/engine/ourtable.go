@@ -88,6 +88,9 @@ type counter struct {
 	n    atomic.Int64
 }
 
+// Avoid leaves everything to Apply: there are no packets.
+func (c *counter) Avoid([]rib.Hop) error { return nil }
+
 func (c *counter) Apply(routes []rib.Route) error {
 	n := c.n.Load()
 	for i := range routes {

@@ -102,18 +102,18 @@ func (c *Config) Router() router.Config {
 			Addr: n.Addr, AS: n.AS, Description: n.Description, Shutdown: n.Shutdown,
 			HoldTime: timers.Hold, KeepaliveTime: timers.Keepalive, Password: n.Password,
 			Passive: n.Passive, MultiHop: n.MultiHop > 1,
-			MaxPrefixes: make(map[wire.Family]int),
+			MaxPrefixes: make(map[wire.Family]router.PrefixLimit),
 		}
 		if n.UpdateSource != "" {
 			neighbor.Source, _ = c.primary(n.UpdateSource, n.Addr.Is4())
 		}
 		if n.IPv4 != nil {
 			neighbor.Families = append(neighbor.Families, wire.IPv4Unicast)
-			neighbor.MaxPrefixes[wire.IPv4Unicast] = n.IPv4.MaxPrefixes
+			neighbor.MaxPrefixes[wire.IPv4Unicast] = router.PrefixLimit{Max: n.IPv4.MaxPrefixes}
 		}
 		if n.IPv6 != nil {
 			neighbor.Families = append(neighbor.Families, wire.IPv6Unicast)
-			neighbor.MaxPrefixes[wire.IPv6Unicast] = n.IPv6.MaxPrefixes
+			neighbor.MaxPrefixes[wire.IPv6Unicast] = router.PrefixLimit{Max: n.IPv6.MaxPrefixes}
 		}
 		out.Neighbors = append(out.Neighbors, neighbor)
 	}

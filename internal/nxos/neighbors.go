@@ -259,7 +259,7 @@ func (v *neighborsView) family(p func(string, ...any), n *router.NeighborStatus,
 	p("  BGP table version %d, neighbor version %d", version, sent)
 	p("  %d accepted paths consume %d bytes of memory", paths, paths*pathBytes)
 	p("  0 sent paths")
-	if limit := n.Config.MaxPrefixes[f]; limit > 0 {
+	if limit := n.Config.MaxPrefixes[f].Max; limit > 0 {
 		p("  Maximum prefixes allowed %d", limit)
 	}
 	for _, fs := range n.Session.Families {

@@ -114,7 +114,7 @@ func TestParseEverything(t *testing.T) {
 	}
 	r := c.Router()
 	n := r.Neighbors[0]
-	if n.Password != "Sesame" || n.Source != netip.MustParseAddr("10.255.0.1") || !n.MultiHop || !n.Passive || n.MaxPrefixes[wire.IPv4Unicast] != 500 ||
+	if n.Password != "Sesame" || n.Source != netip.MustParseAddr("10.255.0.1") || !n.MultiHop || !n.Passive || n.MaxPrefixes[wire.IPv4Unicast].Max != 500 ||
 		len(n.Families) != 2 || n.HoldTime != 3*time.Second || n.Description != "node one" {
 		t.Errorf("%+v", n)
 	}

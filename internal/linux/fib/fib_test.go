@@ -1,6 +1,7 @@
 package fib
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -218,8 +219,8 @@ func TestRestartAdoptsAndSweeps(t *testing.T) {
 		t.Errorf("adopted %d routes, the kernel has %v", f.Len(), b.kernel(Protocol))
 	}
 	must(t, f.Apply([]rib.Route{b.route("172.19.100.1/32", "10.10.2.112", "10.10.2.113")}))
-	if len(f.messages) != 0 {
-		t.Errorf("keeping an adopted route took %d messages", len(f.messages))
+	if f.sent != 0 {
+		t.Errorf("keeping an adopted route took %d messages", f.sent)
 	}
 	must(t, f.Sweep())
 	b.want(Protocol, map[string]string{"172.19.100.1/32": "10.10.2.112 10.10.2.113"})
@@ -306,8 +307,8 @@ func TestManyRoutes(t *testing.T) {
 		t.Errorf("%d routes, one is %q", len(got), got["172.19.11.183/32"])
 	}
 	must(t, f.Apply(all("10.10.2.113", "10.10.2.114")))
-	if len(f.messages) != 2 {
-		t.Errorf("the loss of a neighbor took %d messages, want 2", len(f.messages))
+	if f.sent != 2 {
+		t.Errorf("the loss of a neighbor took %d messages, want 2", f.sent)
 	}
 	if got := b.kernel(Protocol); len(got) != n || got["172.19.11.183/32"] != "10.10.2.113 10.10.2.114" {
 		t.Errorf("%d routes, one is %q", len(got), got["172.19.11.183/32"])
@@ -339,56 +340,93 @@ func TestTune(t *testing.T) {
 	must(t, b.Do(func() error { return TunePort("no-such-device") }))
 }
 
-func BenchmarkKernel(b *testing.B) {
-	if err := sandbox.Probe(); err != nil {
-		b.Skip(err)
+// A neighbor is avoided before anything is decided: its groups are replaced, and what
+// goes by it alone stays until it is told otherwise.
+func TestAvoid(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "10.10.2.112", "10.10.2.113", "10.10.2.114"),
+		b.route("172.19.100.2/32", "10.10.2.112", "10.10.2.114"),
+		b.route("172.19.100.3/32", "10.10.2.112"),
+		b.route("172.19.100.4/32", "10.10.2.113"),
+	}))
+	must(t, f.Avoid(b.set("10.10.2.112").Hops()))
+	if f.sent != 2 {
+		t.Errorf("it took %d messages, want 2", f.sent)
 	}
-	ns, err := netns.New("switch")
-	if err != nil {
-		b.Fatal(err)
+	after := map[string]string{
+		"172.19.100.1/32": "10.10.2.113 10.10.2.114",
+		"172.19.100.2/32": "10.10.2.114",
+		"172.19.100.3/32": "10.10.2.112",
+		"172.19.100.4/32": "10.10.2.113",
 	}
-	defer ns.Close()
-	if err := netns.Veth(ns, "e1", ns, "e2"); err != nil {
-		b.Fatal(err)
+	b.want(Protocol, after)
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "10.10.2.113", "10.10.2.114"),
+		b.route("172.19.100.2/32", "10.10.2.114"),
+		b.route("172.19.100.3/32"),
+	}))
+	delete(after, "172.19.100.3/32")
+	b.want(Protocol, after)
+	if n, err := f.Verify(); n != 0 || err != nil {
+		t.Errorf("Verify mended %d, %v", n, err)
 	}
-	if err := ns.AddAddr("e1", netip.MustParsePrefix("10.10.2.210/24")); err != nil {
-		b.Fatal(err)
+}
+
+// RFC 8950: routes of IPv4 by next hops of IPv6, link-local ones on their interface.
+func TestIPv4RoutesByIPv6NextHops(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	must(t, f.Apply([]rib.Route{
+		b.route("172.19.100.1/32", "fe80::112", "fe80::113"),
+		b.route("172.19.100.2/32", "2001:db8::112"),
+		b.route("2001:db8:100::1/128", "fe80::112", "fe80::113"),
+	}))
+	for args, want := range map[string]string{
+		"route show 172.19.100.1":           "nexthop via inet6 fe80::112 dev Ethernet1-1 weight 1",
+		"route show 172.19.100.2":           "via inet6 2001:db8::112 dev Ethernet1-1",
+		"-6 route show 2001:db8:100::1/128": "nexthop via fe80::113 dev Ethernet1-1 weight 1",
+	} {
+		if out, err := b.Output(t.Context(), "ip", strings.Fields(args)...); err != nil || !strings.Contains(out, want) {
+			t.Errorf("ip %s: %q, %v", args, out, err)
+		}
 	}
-	link, err := ns.Link().LinkByName("e1")
-	if err != nil {
-		b.Fatal(err)
+	f.Close()
+	f = b.open()
+	must(t, f.Apply([]rib.Route{b.route("172.19.100.1/32", "fe80::113", "fe80::112")}))
+	if f.sent != 0 {
+		t.Errorf("an adopted route took %d messages", f.sent)
 	}
-	var f *FIB
-	if err := ns.Do(func() (err error) { f, err = Open(); return err }); err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	const n = 10_000
-	set := func(hosts ...int) []rib.Route {
+}
+
+func TestWeights(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	weighted := func(weights ...int) rib.Route {
 		var hops []rib.Hop
-		for _, h := range hosts {
-			hops = append(hops, rib.Hop{Addr: node(h).Addr, Index: link.Attrs().Index})
+		for i, w := range weights {
+			hops = append(hops, rib.Hop{Addr: node(112 + i).Addr, Index: b.port, Weight: w})
 		}
-		var all []rib.Route
-		for i := range n {
-			all = append(all, rib.Route{Prefix: vip(i), Hops: rib.NewHopSet(hops...)})
-		}
-		return all
+		return rib.Route{Prefix: netip.MustParsePrefix("172.19.100.1/32"), Hops: rib.NewHopSet(hops...)}
 	}
-	three, two := set(112, 113, 114), set(113, 114)
-	var loss time.Duration
-	for b.Loop() {
-		if err := f.Apply(three); err != nil {
-			b.Fatal(err)
+	for _, weights := range [][]int{{2, 1, 1}, {1, 256, 85}, {7, 7, 7}, {1, 2, 3}} {
+		must(t, f.Apply([]rib.Route{weighted(weights...)}))
+		out, err := b.Output(t.Context(), "ip", "route", "show", "172.19.100.1")
+		must(t, err)
+		for i, w := range weights {
+			if w == 7 {
+				w = 1
+			}
+			if want := fmt.Sprintf("via 10.10.2.%d dev Ethernet1-1 weight %d", 112+i, w); !strings.Contains(out, want) {
+				t.Errorf("weights %v: %q", weights, out)
+			}
 		}
-		began := time.Now()
-		if err := f.Apply(two); err != nil {
-			b.Fatal(err)
-		}
-		loss += time.Since(began)
-		if err := f.Flush(); err != nil {
-			b.Fatal(err)
+		f.Close()
+		f = b.open()
+		must(t, f.Apply([]rib.Route{weighted(weights...)}))
+		if f.sent != 0 {
+			t.Errorf("weights %v: an adopted route took %d messages", weights, f.sent)
 		}
 	}
-	b.ReportMetric(float64(loss.Microseconds())/float64(b.N), "µs/loss")
 }

@@ -20,6 +20,14 @@ type group struct {
 	routes int
 }
 
+// place is where a next hop is, whatever its weight in a group.
+type place struct {
+	addr  netip.Addr
+	index int // of the interface
+}
+
+func placeOf(h rib.Hop) place { return place{h.Addr, h.Index} }
+
 // hop is a next-hop object and how many groups it is in.
 type hop struct {
 	id     uint32
@@ -29,7 +37,7 @@ type hop struct {
 // model is what we believe the kernel to hold of ours. It is plain data: plan
 // changes it and says what the kernel must be told.
 type model struct {
-	hops   map[rib.Hop]*hop
+	hops   map[place]*hop
 	groups map[uint32]*group
 	bySet  map[rib.HopSet]*group // one of those with the set, for new routes
 	routes map[netip.Prefix]*group
@@ -37,13 +45,13 @@ type model struct {
 	taken  map[uint32]bool       // identifiers that are in use
 	last   uint32                // identifier given out
 
-	idle     []*group  // perhaps without routes: for collect
-	idleHops []rib.Hop // perhaps without groups: for collect
+	idle     []*group // perhaps without routes: for collect
+	idleHops []place  // perhaps without groups: for collect
 }
 
 func newModel() *model {
 	return &model{
-		hops:   make(map[rib.Hop]*hop),
+		hops:   make(map[place]*hop),
 		groups: make(map[uint32]*group),
 		bySet:  make(map[rib.HopSet]*group),
 		routes: make(map[netip.Prefix]*group),
@@ -68,11 +76,17 @@ const (
 
 // op is one message to the kernel.
 type op struct {
-	verb   verb
-	id     uint32       // of the hop or group; of the route's group
-	hop    rib.Hop      // addHop
-	ids    []uint32     // members: replaceGroup, addGroup
-	prefix netip.Prefix // setRoute, removeRoute
+	verb    verb
+	id      uint32       // of the hop or group; of the route's group
+	hop     place        // addHop
+	members []member     // replaceGroup, addGroup
+	prefix  netip.Prefix // setRoute, removeRoute
+}
+
+// member is a next hop of a group.
+type member struct {
+	id     uint32
+	weight int // 1 to 256
 }
 
 // plan makes the routes true in the model and appends to ops, in the order in
@@ -107,16 +121,8 @@ func (m *model) plan(routes []rib.Route, ops []op) []op {
 	}
 	var left []rib.HopSet
 	for _, g := range slices.SortedFunc(maps.Keys(replaced), byID) {
-		old, set := g.set, replaced[g]
-		ids := m.hold(set, &ops)
-		ops = append(ops, op{verb: replaceGroup, id: g.id, ids: ids})
-		left = append(left, old)
-		if m.bySet[old] == g {
-			delete(m.bySet, old)
-		}
-		if g.set = set; m.bySet[set] == nil {
-			m.bySet[set] = g
-		}
+		left = append(left, g.set)
+		ops = m.replace(g, replaced[g], ops)
 	}
 	for _, r := range moving {
 		g := m.routes[r.Prefix]
@@ -132,8 +138,8 @@ func (m *model) plan(routes []rib.Route, ops []op) []op {
 		to := m.bySet[r.Hops]
 		if to == nil {
 			to = &group{id: m.newID(), set: r.Hops}
-			ids := m.hold(r.Hops, &ops)
-			ops = append(ops, op{verb: addGroup, id: to.id, ids: ids})
+			members := m.hold(r.Hops, &ops)
+			ops = append(ops, op{verb: addGroup, id: to.id, members: members})
 			m.groups[to.id], m.bySet[r.Hops] = to, to
 		}
 		to.routes++
@@ -146,6 +152,59 @@ func (m *model) plan(routes []rib.Route, ops []op) []op {
 		m.letGo(set)
 	}
 	return m.collect(ops)
+}
+
+// avoid takes next hops out of every group that has others.
+func (m *model) avoid(hops []rib.Hop, ops []op) []op {
+	lost := make(map[place]bool, len(hops))
+	for _, h := range hops {
+		lost[placeOf(h)] = true
+	}
+	for _, g := range slices.SortedFunc(maps.Values(m.groups), byID) {
+		all := g.set.Hops()
+		left := slices.DeleteFunc(slices.Clone(all), func(h rib.Hop) bool { return lost[placeOf(h)] })
+		if len(left) == len(all) || len(left) == 0 {
+			continue
+		}
+		old := g.set
+		ops = m.replace(g, rib.NewHopSet(left...), ops)
+		m.letGo(old)
+	}
+	return m.collect(ops)
+}
+
+// replace gives a group other next hops. What it had is for the caller to let go.
+func (m *model) replace(g *group, set rib.HopSet, ops []op) []op {
+	members := m.hold(set, &ops)
+	if m.bySet[g.set] == g {
+		delete(m.bySet, g.set)
+	}
+	if g.set = set; m.bySet[set] == nil {
+		m.bySet[set] = g
+	}
+	return append(ops, op{verb: replaceGroup, id: g.id, members: members})
+}
+
+// adopt takes a group of an earlier run over, if it is as we make them; else no route
+// is taken to use it.
+func (m *model) adopt(id uint32, members []member, hops map[uint32]place) {
+	set := make([]rib.Hop, 0, len(members))
+	for _, o := range members {
+		p, ok := hops[o.id]
+		if !ok || m.hops[p].id != o.id {
+			return
+		}
+		set = append(set, rib.Hop{Addr: p.addr, Index: p.index, Weight: o.weight})
+	}
+	g := &group{id: id, set: rib.NewHopSet(set...)}
+	m.groups[id] = g
+	if m.bySet[g.set] == nil {
+		m.bySet[g.set] = g
+	}
+	for _, h := range set {
+		m.hops[placeOf(h)].groups++
+	}
+	m.idle = append(m.idle, g)
 }
 
 // sweep removes the routes that nobody asked for since they were adopted.
@@ -161,28 +220,30 @@ func (m *model) sweep(ops []op) []op {
 	return m.collect(ops)
 }
 
-// hold returns the identifiers of a set's next hops, each held once more; new ones
+// hold returns a set's next hops as members of a group, each held once more; new ones
 // are appended to ops.
-func (m *model) hold(set rib.HopSet, ops *[]op) []uint32 {
+func (m *model) hold(set rib.HopSet, ops *[]op) []member {
 	hops := set.Hops()
-	ids := make([]uint32, len(hops))
+	members := make([]member, len(hops))
 	for i, h := range hops {
-		known := m.hops[h]
+		p := placeOf(h)
+		known := m.hops[p]
 		if known == nil {
 			known = &hop{id: m.newID()}
-			m.hops[h] = known
-			*ops = append(*ops, op{verb: addHop, id: known.id, hop: h})
+			m.hops[p] = known
+			*ops = append(*ops, op{verb: addHop, id: known.id, hop: p})
 		}
 		known.groups++
-		ids[i] = known.id
+		members[i] = member{known.id, max(1, h.Weight)}
 	}
-	return ids
+	return members
 }
 
 func (m *model) letGo(set rib.HopSet) {
 	for _, h := range set.Hops() {
-		if m.hops[h].groups--; m.hops[h].groups == 0 {
-			m.idleHops = append(m.idleHops, h)
+		p := placeOf(h)
+		if m.hops[p].groups--; m.hops[p].groups == 0 {
+			m.idleHops = append(m.idleHops, p)
 		}
 	}
 }

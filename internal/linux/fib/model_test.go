@@ -37,13 +37,13 @@ func routes(set rib.HopSet, vips ...int) []rib.Route {
 
 // memory does what the kernel would do with ops, and refuses what it would refuse.
 type memory struct {
-	hops   map[uint32]rib.Hop
-	groups map[uint32][]uint32
+	hops   map[uint32]place
+	groups map[uint32][]member
 	routes map[netip.Prefix]uint32
 }
 
 func newMemory() *memory {
-	return &memory{map[uint32]rib.Hop{}, map[uint32][]uint32{}, map[netip.Prefix]uint32{}}
+	return &memory{map[uint32]place{}, map[uint32][]member{}, map[netip.Prefix]uint32{}}
 }
 
 func (k *memory) do(ops []op) error {
@@ -58,12 +58,12 @@ func (k *memory) do(ops []op) error {
 			if _, ok := k.groups[o.id]; ok != (o.verb == replaceGroup) {
 				return fmt.Errorf("%v: exists is %v", o, ok)
 			}
-			for _, id := range o.ids {
-				if _, ok := k.hops[id]; !ok {
-					return fmt.Errorf("%v: no next hop %d", o, id)
+			for _, m := range o.members {
+				if _, ok := k.hops[m.id]; !ok {
+					return fmt.Errorf("%v: no next hop %d", o, m.id)
 				}
 			}
-			k.groups[o.id] = o.ids
+			k.groups[o.id] = o.members
 		case setRoute:
 			if _, ok := k.groups[o.id]; !ok {
 				return fmt.Errorf("%v: no group %d", o, o.id)
@@ -82,8 +82,8 @@ func (k *memory) do(ops []op) error {
 			}
 			delete(k.groups, o.id)
 		case removeHop:
-			for id, ids := range k.groups {
-				if slices.Contains(ids, o.id) {
+			for id, members := range k.groups {
+				if slices.ContainsFunc(members, func(m member) bool { return m.id == o.id }) {
 					return fmt.Errorf("%v: group %d uses it", o, id)
 				}
 			}
@@ -97,8 +97,9 @@ func (k *memory) view() map[netip.Prefix]rib.HopSet {
 	out := map[netip.Prefix]rib.HopSet{}
 	for p, id := range k.routes {
 		var hops []rib.Hop
-		for _, member := range k.groups[id] {
-			hops = append(hops, k.hops[member])
+		for _, m := range k.groups[id] {
+			at := k.hops[m.id]
+			hops = append(hops, rib.Hop{Addr: at.addr, Index: at.index, Weight: m.weight})
 		}
 		out[p] = rib.NewHopSet(hops...)
 	}
@@ -207,6 +208,13 @@ func TestPlanProperties(t *testing.T) {
 					want[vip(n)] = set
 				}
 			}
+			if r.IntN(4) == 0 {
+				// What is avoided is told first; the plan comes to the same.
+				if err := kernel.do(m.avoid([]rib.Hop{node(1 + r.IntN(3))}, nil)); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				change = all(want)
+			}
 			if err := kernel.do(m.plan(change, nil)); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
@@ -217,5 +225,39 @@ func TestPlanProperties(t *testing.T) {
 				t.Fatalf("seed %d: objects are left over", seed)
 			}
 		}
+	}
+}
+
+func all(want map[netip.Prefix]rib.HopSet) []rib.Route {
+	var out []rib.Route
+	for n := range 12 {
+		out = append(out, rib.Route{Prefix: vip(n), Hops: want[vip(n)]})
+	}
+	return out
+}
+
+// A lost neighbor is taken out of all groups at once; what is decided afterwards costs
+// nothing where it is the same.
+func TestAvoidComesBeforeThePlan(t *testing.T) {
+	m, kernel := newModel(), newMemory()
+	routes := append(append(routes(nodes(1, 2, 3), 1, 2, 3), routes(nodes(1, 2), 4)...), routes(nodes(1), 5)...)
+	if err := kernel.do(m.plan(routes, nil)); err != nil {
+		t.Fatal(err)
+	}
+	ops := m.avoid([]rib.Hop{node(1)}, nil)
+	if got := verbs(ops); !slices.Equal(got, []verb{replaceGroup, replaceGroup}) {
+		t.Errorf("%v", got)
+	}
+	for i := range routes {
+		routes[i].Hops = []rib.HopSet{nodes(2, 3), nodes(2, 3), nodes(2, 3), nodes(2), {}}[i]
+	}
+	if err := kernel.do(ops); err != nil {
+		t.Fatal(err)
+	}
+	if got := verbs(m.plan(routes, nil)); !slices.Equal(got, []verb{removeRoute, removeGroup, removeHop}) {
+		t.Errorf("%v", got)
+	}
+	if got := m.avoid([]rib.Hop{node(1), node(9)}, nil); len(got) != 0 {
+		t.Errorf("%v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,8 @@ const batchLen = 16 << 10
 type socket struct {
 	fd  int
 	seq uint32
-	buf []byte
+	buf []byte // what is received
+	out []byte // what is sent
 }
 
 func openSocket() (*socket, error) {
@@ -45,33 +47,82 @@ func openSocket() (*socket, error) {
 
 func (s *socket) close() { unix.Close(s.fd) }
 
-// message is one request under construction.
-type message struct {
-	kind  uint16
-	flags uint16
-	body  []byte
+// request writes messages one after the other into a buffer.
+type request struct {
+	buf   []byte
+	start int // of the last message
 }
 
-func (m *message) attr(kind uint16, value []byte) {
-	m.body = binary.NativeEndian.AppendUint16(m.body, uint16(4+len(value)))
-	m.body = binary.NativeEndian.AppendUint16(m.body, kind)
-	m.body = append(m.body, value...)
-	m.body = append(m.body, make([]byte, -len(value)&3)...)
-}
-
-func (m *message) attr32(kind uint16, value uint32) {
-	m.attr(kind, binary.NativeEndian.AppendUint32(nil, value))
-}
-
-func (s *socket) append(dst []byte, m message) []byte {
-	s.seq++
+// begin starts a message with its fixed header.
+func (r *request) begin(kind, flags uint16, header ...byte) {
 	ne := binary.NativeEndian
-	dst = ne.AppendUint32(dst, uint32(unix.SizeofNlMsghdr+len(m.body)))
-	dst = ne.AppendUint16(dst, m.kind)
-	dst = ne.AppendUint16(dst, m.flags|unix.NLM_F_REQUEST)
-	dst = ne.AppendUint32(dst, s.seq)
-	dst = ne.AppendUint32(dst, 0)
-	return append(dst, m.body...)
+	r.start = len(r.buf)
+	r.buf = ne.AppendUint32(r.buf, 0) // the length: end
+	r.buf = ne.AppendUint16(r.buf, kind)
+	r.buf = ne.AppendUint16(r.buf, flags|unix.NLM_F_REQUEST)
+	r.buf = ne.AppendUint64(r.buf, 0) // sequence number, port
+	r.buf = append(r.buf, header...)
+}
+
+func (r *request) attr(kind uint16, value []byte) {
+	r.attrHeader(kind, len(value))
+	r.buf = append(r.buf, value...)
+	r.pad()
+}
+
+func (r *request) attrHeader(kind uint16, length int) {
+	r.buf = binary.NativeEndian.AppendUint16(r.buf, uint16(4+length))
+	r.buf = binary.NativeEndian.AppendUint16(r.buf, kind)
+}
+
+func (r *request) pad() {
+	for len(r.buf)&3 != 0 {
+		r.buf = append(r.buf, 0)
+	}
+}
+
+func (r *request) attr16(kind, value uint16) {
+	r.attrHeader(kind, 2)
+	r.buf = binary.NativeEndian.AppendUint16(r.buf, value)
+	r.pad()
+}
+
+func (r *request) attr32(kind uint16, value uint32) {
+	r.attrHeader(kind, 4)
+	r.buf = binary.NativeEndian.AppendUint32(r.buf, value)
+}
+
+func (r *request) attrAddr(kind uint16, a netip.Addr) {
+	if a.Is4() {
+		b := a.As4()
+		r.attr(kind, b[:])
+		return
+	}
+	b := a.As16()
+	r.attr(kind, b[:])
+}
+
+// nest begins an attribute that holds others; the result is for nested.
+func (r *request) nest(kind uint16) (at int) {
+	r.attrHeader(kind|unix.NLA_F_NESTED, 0)
+	return len(r.buf)
+}
+
+func (r *request) nested(at int) {
+	binary.NativeEndian.PutUint16(r.buf[at-4:], uint16(4+len(r.buf)-at))
+}
+
+// end finishes the message.
+func (r *request) end(seq uint32) {
+	ne := binary.NativeEndian
+	ne.PutUint32(r.buf[r.start:], uint32(len(r.buf)-r.start))
+	ne.PutUint32(r.buf[r.start+8:], seq)
+}
+
+// set adds flags to the last message.
+func (r *request) set(flags uint16) {
+	ne := binary.NativeEndian
+	ne.PutUint16(r.buf[r.start+6:], ne.Uint16(r.buf[r.start+6:])|flags)
 }
 
 // refusal is the kernel's answer to one message: Errno, and its own words where it
@@ -90,24 +141,24 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.errno }
 
-// do sends messages in batches and waits until the kernel has worked on all of
-// them. refused is called for each one that it refused, by position; the error is
-// the socket's own, after which it is not known what was done.
-func (s *socket) do(messages []message, refused func(i int, err error)) error {
-	for from := 0; from < len(messages); {
-		first := s.seq + 1
-		var batch []byte
-		to := from
-		for to < len(messages) && len(batch) < batchLen {
-			m := messages[to]
+// do sends n messages in batches and waits until the kernel has worked on all of
+// them. write appends one, up to end. refused is called for each one that the kernel
+// refused, by position; the error is the socket's own, after which it is not known
+// what was done.
+func (s *socket) do(n int, write func(r *request, i int), refused func(i int, err error)) error {
+	for from := 0; from < n; {
+		first, to := s.seq+1, from
+		r := request{buf: s.out[:0]}
+		for to < n && len(r.buf) < batchLen {
+			s.seq++
+			write(&r, to)
+			r.end(s.seq)
 			to++
-			if to == len(messages) || len(batch)+unix.SizeofNlMsghdr+len(m.body) >= batchLen {
-				m.flags |= unix.NLM_F_ACK // of the last one alone
-			}
-			batch = s.append(batch, m)
 		}
-		if err := unix.Sendto(s.fd, batch, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-			return fmt.Errorf("send to rtnetlink: %w", err)
+		r.set(unix.NLM_F_ACK) // of the last one alone
+		s.out = r.buf
+		if err := s.send(r.buf); err != nil {
+			return err
 		}
 		last, offset := s.seq, from
 		err := s.receive(func(h unix.NlMsghdr, body []byte) (done bool) {
@@ -127,12 +178,21 @@ func (s *socket) do(messages []message, refused func(i int, err error)) error {
 	return nil
 }
 
-// dump asks for all objects of a kind.
-func (s *socket) dump(m message, each func(body []byte)) error {
-	m.flags |= unix.NLM_F_DUMP
-	request := s.append(nil, m)
-	if err := unix.Sendto(s.fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+func (s *socket) send(b []byte) error {
+	if err := unix.Sendto(s.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("send to rtnetlink: %w", err)
+	}
+	return nil
+}
+
+// dump asks for all objects of a kind.
+func (s *socket) dump(kind uint16, header []byte, each func(body []byte)) error {
+	s.seq++
+	var r request
+	r.begin(kind, unix.NLM_F_DUMP, header...)
+	r.end(s.seq)
+	if err := s.send(r.buf); err != nil {
+		return err
 	}
 	var failed error
 	seq := s.seq
