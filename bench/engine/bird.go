@@ -18,18 +18,17 @@ var bird = &engine{name: "BIRD", programs: []string{"bird", "birdc"}, kernel: tr
 
 type birdDaemon struct {
 	*process
-	site    *site
 	role    role
 	control string // socket
 }
 
 func startBIRD(ctx context.Context, s *site, r role) (daemon, error) {
-	d := &birdDaemon{site: s, role: r, control: filepath.Join(s.dir, "bird.ctl")}
+	d := &birdDaemon{role: r, control: filepath.Join(r.dir, "bird.ctl")}
 	conf, err := d.write()
 	if err != nil {
 		return nil, err
 	}
-	if d.process, err = s.start(r.ns, nil, "bird", "-f", "-c", conf, "-s", d.control, "-P", filepath.Join(s.dir, "bird.pid")); err != nil {
+	if d.process, err = s.start(r.ns, nil, "bird", "-f", "-c", conf, "-s", d.control, "-P", filepath.Join(r.dir, "bird.pid")); err != nil {
 		return nil, err
 	}
 	return d, until(ctx, "BIRD's own routes", 20*time.Millisecond, func() error {
@@ -45,7 +44,7 @@ func startBIRD(ctx context.Context, s *site, r role) (daemon, error) {
 func (d *birdDaemon) write() (file string, err error) {
 	var conf strings.Builder
 	r := &d.role
-	fmt.Fprintf(&conf, "router id %v;\nprotocol device {}\nprotocol static own {\n\tipv4;\n", r.addr)
+	fmt.Fprintf(&conf, "log stderr { info, remote, warning, error, fatal };\nrouter id %v;\nprotocol device {}\nprotocol static own {\n\tipv4;\n", r.addr)
 	for _, p := range r.originate {
 		fmt.Fprintf(&conf, "\troute %v blackhole;\n", p)
 	}
@@ -53,10 +52,13 @@ func (d *birdDaemon) write() (file string, err error) {
 	if r.kernel {
 		fmt.Fprintln(&conf, "protocol kernel { ipv4 { export all; }; merge paths on; }")
 	}
-	watch, export := "", "none"
+	extra, export := "", "none"
 	if r.bfd > 0 {
 		fmt.Fprintf(&conf, "protocol bfd { interface \"eth0\" { interval %d ms; multiplier 3; }; }\n", r.bfd.Milliseconds())
-		watch = "bfd on;"
+		extra = "bfd on;"
+	}
+	if r.passive {
+		extra += " passive;"
 	}
 	if len(r.originate) > 0 {
 		export = "all"
@@ -68,9 +70,9 @@ func (d *birdDaemon) write() (file string, err error) {
 	connect delay time 1; connect retry time 1; error wait time 1, 2; %s
 	ipv4 { import all; export %s; };
 }
-`, i, r.addr, r.as, p, r.peerAS, watch, export)
+`, i, r.addr, r.as, p, r.peerAS, extra, export)
 	}
-	return d.site.file("bird.conf", conf.String())
+	return r.file("bird.conf", conf.String())
 }
 
 func (d *birdDaemon) add(ctx context.Context, p netip.Prefix) error {

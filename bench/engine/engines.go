@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/pharoslb/pharos/internal/linux/netns"
@@ -30,11 +32,13 @@ var engines = []*engine{ours, bird, frr, gobgp, openbgpd}
 // role is what a daemon shall be.
 type role struct {
 	ns        *netns.NS
+	dir       string // of its files
 	as        uint32
 	addr      netip.Addr
 	peerAS    uint32
 	peers     []netip.Addr
 	originate []netip.Prefix
+	passive   bool          // it does not connect to its neighbors
 	kernel    bool          // routes go into the kernel's table
 	bfd       time.Duration // interval, detection after three; 0: none
 }
@@ -60,12 +64,18 @@ func (e *engine) installed() error {
 	return nil
 }
 
-// near is the role of the daemon that is measured.
+// nearRole is that of the daemon that is measured.
 func (s *site) nearRole(peers ...netip.Addr) role {
-	return role{ns: s.near, as: nearAS, addr: nearAddr, peerAS: farAS, peers: peers}
+	return role{ns: s.near, dir: s.nearDir, as: nearAS, addr: nearAddr, peerAS: farAS, peers: peers, passive: true}
 }
 
-// far is the role of its partner.
+// farRole is that of its partner.
 func (s *site) farRole() role {
-	return role{ns: s.far, as: farAS, addr: farAddrs[0], peerAS: nearAS, peers: []netip.Addr{nearAddr}}
+	return role{ns: s.far, dir: s.farDir, as: farAS, addr: farAddrs[0], peerAS: nearAS, peers: []netip.Addr{nearAddr}}
+}
+
+// file writes a file that the daemon's user may read.
+func (r *role) file(name, text string) (path string, err error) {
+	path = filepath.Join(r.dir, name)
+	return path, os.WriteFile(path, []byte(text), 0o644)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,17 +25,16 @@ type frrDaemon struct {
 	others   []*process
 	site     *site
 	role     role
-	dir      string
 }
 
 // startFRR runs zebra and bgpd, and bfdd where it is needed, with what Debian's
 // package makes the defaults. Without kernel, bgpd keeps its routes from zebra.
 func startFRR(ctx context.Context, s *site, r role) (daemon, error) {
-	d := &frrDaemon{site: s, role: r, dir: filepath.Join(s.dir, r.ns.Name())}
-	if err := d.makeDir(); err != nil {
+	d := &frrDaemon{site: s, role: r}
+	if err := d.own(); err != nil {
 		return nil, err
 	}
-	conf, err := s.file(r.ns.Name()+"-bgpd.conf", d.conf())
+	conf, err := r.file("bgpd.conf", d.conf())
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +47,7 @@ func startFRR(ctx context.Context, s *site, r role) (daemon, error) {
 		return nil, err
 	}
 	if r.bfd > 0 {
-		bfdd, err := d.run("bfdd", "--bfdctl", filepath.Join(d.dir, "bfdd.sock"))
+		bfdd, err := d.run("bfdd", "--bfdctl", filepath.Join(d.role.dir, "bfdd.sock"))
 		if err != nil {
 			return nil, err
 		}
@@ -74,26 +72,26 @@ func startFRR(ctx context.Context, s *site, r role) (daemon, error) {
 	})
 }
 
-// makeDir makes a directory of FRR's user.
-func (d *frrDaemon) makeDir() error {
+// own gives the directory to FRR's user.
+func (d *frrDaemon) own() error {
 	u, err := user.Lookup("frr")
 	if err != nil {
 		return err
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
-	return errors.Join(os.Mkdir(d.dir, 0o755), os.Chown(d.dir, uid, gid))
+	return os.Chown(d.role.dir, uid, gid)
 }
 
 func (d *frrDaemon) run(name string, args ...string) (*process, error) {
 	return d.site.start(d.role.ns, nil, filepath.Join(frrLib, name), append([]string{
-		"-i", filepath.Join(d.dir, name+".pid"), "--vty_socket", d.dir, "-P", "0",
-		"-z", filepath.Join(d.dir, "zserv.api"), "--log", "stdout", "--log-level", "warnings"}, args...)...)
+		"-i", filepath.Join(d.role.dir, name+".pid"), "--vty_socket", d.role.dir, "-P", "0",
+		"-z", filepath.Join(d.role.dir, "zserv.api"), "--log", "stdout", "--log-level", "warnings"}, args...)...)
 }
 
 func (d *frrDaemon) await(ctx context.Context, socket string) error {
 	return until(ctx, socket, 20*time.Millisecond, func() error {
-		_, err := os.Stat(filepath.Join(d.dir, socket))
+		_, err := os.Stat(filepath.Join(d.role.dir, socket))
 		return err
 	})
 }
@@ -104,6 +102,9 @@ func (d *frrDaemon) conf() string {
 	fmt.Fprintf(&b, "router bgp %d\n bgp router-id %v\n no bgp ebgp-requires-policy\n no bgp network import-check\n", r.as, r.addr)
 	for _, p := range r.peers {
 		fmt.Fprintf(&b, " neighbor %v remote-as %d\n neighbor %v timers connect 1\n", p, r.peerAS, p)
+		if r.passive {
+			fmt.Fprintf(&b, " neighbor %v passive\n", p)
+		}
 		if r.bfd > 0 {
 			fmt.Fprintf(&b, " neighbor %v bfd 3 %d %d\n", p, r.bfd.Milliseconds(), r.bfd.Milliseconds())
 		}
@@ -117,7 +118,7 @@ func (d *frrDaemon) conf() string {
 }
 
 func (d *frrDaemon) add(ctx context.Context, p netip.Prefix) error {
-	_, err := d.role.ns.Output(ctx, "vtysh", "--vty_socket", d.dir, "-d", "bgpd",
+	_, err := d.role.ns.Output(ctx, "vtysh", "--vty_socket", d.role.dir, "-d", "bgpd",
 		"-c", "configure terminal", "-c", fmt.Sprintf("router bgp %d", d.role.as), "-c", "address-family ipv4 unicast", "-c", fmt.Sprintf("network %v", p))
 	return err
 }
@@ -151,7 +152,7 @@ func (d *frrDaemon) table(context.Context) (int, error) {
 // ask is vtysh without its process: a command that ends with a zero octet, and an
 // answer that ends with three and the status.
 func (d *frrDaemon) ask(command string) (string, error) {
-	c, err := net.Dial("unix", filepath.Join(d.dir, "bgpd.vty"))
+	c, err := net.Dial("unix", filepath.Join(d.role.dir, "bgpd.vty"))
 	if err != nil {
 		return "", err
 	}

@@ -55,7 +55,7 @@ hold-time = %d
 idle-hold-time-after-reset = 1
 `, p, as, holdTime)
 	}
-	file, err := s.file("gobgpd.toml", conf.String())
+	file, err := r.file("gobgpd.toml", conf.String())
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,10 @@ import (
 
 // group is a set of rows that one measurement yields.
 type group struct {
-	name string
-	rows []row
+	name    string
+	rows    []row
+	bridged bool // its sites
+	times   int  // how many measurements a round has; 0: one
 	// takes says which engines can be measured.
 	takes func(*engine) bool
 	// measure returns a figure for each row, NaN where there is none.
@@ -24,7 +26,8 @@ type group struct {
 // row is one line of the result.
 type row struct {
 	work, goal string
-	unit       string // of the figures, shown in the work's column
+	unit       string  // of the figures, shown in the work's column
+	quantile   float64 // of the measurements; 0: the median
 	// apart says that an engine's figure is shown and not compared with.
 	apart func(*engine) bool
 }
@@ -36,7 +39,8 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 func (g *group) run(ctx context.Context, w *world, opt options, using []*engine) ([][]string, error) {
 	figures := map[*engine][][]float64{} // by row
 	failed := map[*engine]error{}
-	for round := range opt.rounds {
+	rounds := opt.rounds * max(1, g.times)
+	for round := range rounds {
 		for _, e := range using {
 			if failed[e] != nil || ctx.Err() != nil {
 				continue
@@ -47,7 +51,7 @@ func (g *group) run(ctx context.Context, w *world, opt options, using []*engine)
 				progress("%v", failed[e])
 				continue
 			}
-			progress("%-44s %d/%d  %-8s %s", g.name, round+1, opt.rounds, e.name, g.show(values))
+			progress("%-44s %d/%d  %-8s %s", g.name, round+1, rounds, e.name, g.show(values))
 			if figures[e] == nil {
 				figures[e] = make([][]float64, len(g.rows))
 			}
@@ -74,7 +78,7 @@ func (g *group) once(ctx context.Context, w *world, opt options, e *engine) ([]f
 	if err := e.installed(); err != nil {
 		return nil, err
 	}
-	s, err := w.newSite(e.name)
+	s, err := w.newSite(e.name, g.bridged)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +120,7 @@ func (g *group) line(i int, figures map[*engine][][]float64, failed map[*engine]
 	for _, e := range engines {
 		v := math.NaN()
 		if len(figures[e]) > 0 {
-			v = median(figures[e][i])
+			v = quantile(figures[e][i], cmp.Or(r.quantile, 0.5))
 		}
 		switch {
 		case failed[e] != nil:
@@ -143,14 +147,20 @@ func (g *group) line(i int, figures map[*engine][][]float64, failed map[*engine]
 	return append(cells, ratio)
 }
 
-// median of the figures that there are; NaN of none.
-func median(values []float64) float64 {
+// quantile of the figures that there are, between two of them by their distance; NaN
+// of none.
+func quantile(values []float64, q float64) float64 {
 	values = slices.DeleteFunc(slices.Clone(values), math.IsNaN)
 	if len(values) == 0 {
 		return math.NaN()
 	}
 	slices.SortFunc(values, cmp.Compare[float64])
-	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
+	below, part := math.Modf(q * float64(len(values)-1))
+	v := values[int(below)]
+	if part > 0 {
+		v += part * (values[int(below)+1] - v)
+	}
+	return v
 }
 
 // figure writes a number with three digits that count.

@@ -64,6 +64,7 @@ func measure(ctx context.Context, opt options) error {
 		for _, g := range plan() {
 			fmt.Println(g.name)
 		}
+		fmt.Println("codec")
 		return nil
 	}
 	if err := sandbox.Enter(); err != nil {
@@ -97,6 +98,9 @@ func measure(ctx context.Context, opt options) error {
 		}
 	}
 	report.Table(os.Stdout, rows...)
+	if groups.MatchString("codec") && ctx.Err() == nil {
+		failures = append(failures, codec(ctx))
+	}
 	return errors.Join(failures...)
 }
 

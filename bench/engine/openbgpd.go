@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,7 +28,7 @@ func startOpenBGPD(ctx context.Context, s *site, r role) (daemon, error) {
 	if err := os.MkdirAll(filepath.Join(workDir, "openbgpd"), 0o755); err != nil {
 		return nil, err
 	}
-	d := &openbgpdDaemon{role: r, socket: filepath.Join(s.dir, "bgpd.sock")}
+	d := &openbgpdDaemon{role: r, socket: filepath.Join(r.dir, "bgpd.sock")}
 	var conf strings.Builder
 	fmt.Fprintf(&conf, "AS %d\nrouter-id %v\nlisten on %v\nfib-update no\nsocket \"%s\"\n", r.as, r.addr, r.addr, d.socket)
 	if len(r.originate) > 0 {
@@ -41,7 +42,7 @@ func startOpenBGPD(ctx context.Context, s *site, r role) (daemon, error) {
 		fmt.Fprintf(&conf, "neighbor %v {\n\tremote-as %d\n\tpassive\n\tannounce IPv4 unicast\n}\n", p, r.peerAS)
 	}
 	fmt.Fprintln(&conf, "allow from any\nallow to any")
-	file, err := s.file("bgpd.conf", conf.String())
+	file, err := r.file("bgpd.conf", conf.String())
 	if err != nil {
 		return nil, err
 	}
@@ -51,19 +52,44 @@ func startOpenBGPD(ctx context.Context, s *site, r role) (daemon, error) {
 	if d.process, err = s.start(r.ns, nil, "/usr/sbin/bgpd", "-d", "-f", file); err != nil {
 		return nil, err
 	}
-	return d, until(ctx, "OpenBGPD's socket", 20*time.Millisecond, func() error {
-		_, err := d.table(ctx)
+	// It answers before it has its configuration.
+	return d, until(ctx, "OpenBGPD's own routes", 20*time.Millisecond, func() error {
+		if _, err := d.table(ctx); err != nil {
+			return err
+		}
+		n, err := d.own(ctx)
+		if err == nil && n != len(r.originate) {
+			err = fmt.Errorf("%d of %d", n, len(r.originate))
+		}
 		return err
 	})
 }
 
+// ask runs bgpctl, which waits for ever when it comes too early.
 func (d *openbgpdDaemon) ask(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	return d.role.ns.Output(ctx, "bgpctl", append([]string{"-n", "-s", d.socket}, args...)...)
 }
 
 func (d *openbgpdDaemon) add(ctx context.Context, p netip.Prefix) error {
 	_, err := d.ask(ctx, "network", "add", p.String())
 	return err
+}
+
+var openbgpdNetworks = regexp.MustCompile(`(\d+) IPv4 unicast network entries`)
+
+// own is how many prefixes it has before it has sessions.
+func (d *openbgpdDaemon) own(ctx context.Context) (int, error) {
+	out, err := d.ask(ctx, "show", "rib", "memory")
+	if err != nil {
+		return 0, err
+	}
+	m := openbgpdNetworks.FindStringSubmatch(out)
+	if m == nil {
+		return 0, nil
+	}
+	return strconv.Atoi(m[1])
 }
 
 // table sums the last column: prefixes received, or a state.

@@ -22,13 +22,13 @@ var ours = &engine{name: "ours", kernel: true, dials: true, poll: time.Milliseco
 type oursDaemon struct {
 	*process
 	site  *site
+	role  role
 	file  string // announce's
-	vips  []netip.Prefix
 	count string // socket of the table's process
 }
 
 func startOurs(ctx context.Context, s *site, r role) (daemon, error) {
-	d := &oursDaemon{site: s, vips: r.originate}
+	d := &oursDaemon{site: s, role: r}
 	var err error
 	switch {
 	case len(r.originate) > 0:
@@ -60,16 +60,16 @@ func (d *oursDaemon) startAnnounce(r role) error {
 // write writes announce's file.
 func (d *oursDaemon) write() (err error) {
 	var text strings.Builder
-	for _, p := range d.vips {
+	for _, p := range d.role.originate {
 		fmt.Fprintln(&text, p)
 	}
-	d.file, err = d.site.file("vips", text.String())
+	d.file, err = d.role.file("vips", text.String())
 	return err
 }
 
 // add changes the file and says so.
 func (d *oursDaemon) add(_ context.Context, p netip.Prefix) error {
-	d.vips = append(d.vips, p)
+	d.role.originate = append(d.role.originate, p)
 	if err := d.write(); err != nil {
 		return err
 	}
@@ -90,11 +90,11 @@ func (d *oursDaemon) startSwitch(ctx context.Context, r role) error {
 		}
 		fmt.Fprintln(&conf, "    address-family ipv4 unicast")
 	}
-	file, err := d.site.file("switch.conf", conf.String())
+	file, err := r.file("switch.conf", conf.String())
 	if err != nil {
 		return err
 	}
-	socket := filepath.Join(d.site.dir, "switch.sock")
+	socket := filepath.Join(r.dir, "switch.sock")
 	if d.process, err = d.site.start(r.ns, nil, d.site.world.pharos, "switch", "run", "--config", file, "--socket", socket, "--interface", "Ethernet1/1=eth0"); err != nil {
 		return err
 	}

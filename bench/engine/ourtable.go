@@ -26,7 +26,7 @@ import (
 const receiverMark = "PHAROS_BENCH_RECEIVER"
 
 func (d *oursDaemon) startReceiver(ctx context.Context, r role) (err error) {
-	d.count = filepath.Join(d.site.dir, "count.sock")
+	d.count = filepath.Join(r.dir, "count.sock")
 	args := []string{d.count, r.addr.String()}
 	for _, p := range r.peers {
 		args = append(args, p.String())

@@ -7,5 +7,10 @@ func plan() []*group {
 		originate(100_000, "≤ 60", "≤ 40"),
 		addOne(),
 		receiveTable(100_000),
+		receiveKernel(100_000),
+		loseOne(10_000),
+		killed(10_000),
+		frozen(100),
+		cut(1),
 	}
 }

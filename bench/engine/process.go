@@ -99,7 +99,7 @@ func (p *process) peak() float64 {
 func (p *process) tail() string {
 	text, _ := os.ReadFile(p.log)
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-8):], []byte("\n")))
+	return string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
 }
 
 // until asks again, after a pause each time, until there is no error.

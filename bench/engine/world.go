@@ -37,8 +37,11 @@ type world struct {
 }
 
 func newWorld(ctx context.Context) (*world, error) {
-	if err := unix.Mount("tmpfs", workDir, "tmpfs", 0, "mode=755"); err != nil {
-		return nil, fmt.Errorf("mount a file system for the daemons' files: %w", err)
+	// FRR leaves files behind in the other.
+	for _, dir := range []string{workDir, "/var/tmp"} {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=1777"); err != nil {
+			return nil, fmt.Errorf("mount a file system for the daemons' files: %w", err)
+		}
 	}
 	w := &world{announce: filepath.Join(workDir, "announce"), pharos: filepath.Join(workDir, "pharos")}
 	progress("building")
@@ -55,11 +58,16 @@ func newWorld(ctx context.Context) (*world, error) {
 type site struct {
 	world     *world
 	near, far *netns.NS
-	dir       string
+	segment   *netns.NS // between them, where there is one
+	dir       string    // nearDir and farDir are in it
+	nearDir   string
+	farDir    string
 	running   []*process
 }
 
-func (w *world) newSite(name string) (s *site, err error) {
+// newSite makes one with a cable between the two, or, if that is to be cut, a bridge
+// and two: so that one side's loss is not seen by the other.
+func (w *world) newSite(name string, bridged bool) (s *site, err error) {
 	w.sites++
 	s = &site{world: w, dir: filepath.Join(workDir, fmt.Sprintf("%03d-%s", w.sites, strings.ToLower(name)))}
 	defer func() {
@@ -67,7 +75,8 @@ func (w *world) newSite(name string) (s *site, err error) {
 			s.close()
 		}
 	}()
-	if err := os.Mkdir(s.dir, 0o755); err != nil {
+	s.nearDir, s.farDir = filepath.Join(s.dir, "near"), filepath.Join(s.dir, "far")
+	if err := errors.Join(os.Mkdir(s.dir, 0o755), os.Mkdir(s.nearDir, 0o755), os.Mkdir(s.farDir, 0o755)); err != nil {
 		return nil, err
 	}
 	if s.near, err = netns.New("near"); err != nil {
@@ -76,33 +85,40 @@ func (w *world) newSite(name string) (s *site, err error) {
 	if s.far, err = netns.New("far"); err != nil {
 		return nil, err
 	}
-	err = errors.Join(
-		s.near.Sysctl("net.ipv4.ip_forward", "1"),
-		netns.Veth(s.near, "eth0", s.far, "eth0"),
-		s.near.AddAddr("eth0", netip.PrefixFrom(nearAddr, 24)),
-	)
+	err = errors.Join(s.near.Sysctl("net.ipv4.ip_forward", "1"), s.wire(bridged), s.near.AddAddr("eth0", netip.PrefixFrom(nearAddr, 24)))
 	for _, a := range farAddrs {
 		err = errors.Join(err, s.far.AddAddr("eth0", netip.PrefixFrom(a, 24)))
 	}
 	return s, err
 }
 
+func (s *site) wire(bridged bool) (err error) {
+	if !bridged {
+		return netns.Veth(s.near, "eth0", s.far, "eth0")
+	}
+	if s.segment, err = netns.New("segment"); err != nil {
+		return err
+	}
+	return errors.Join(
+		s.segment.AddBridge("br0"),
+		netns.Veth(s.near, "eth0", s.segment, "near"), s.segment.Enslave("near", "br0"),
+		netns.Veth(s.far, "eth0", s.segment, "far"), s.segment.Enslave("far", "br0"),
+	)
+}
+
+// cut takes the far side's cable out of the bridge.
+func (s *site) cut() error { return s.segment.Down("far") }
+
 func (s *site) close() {
 	for _, p := range s.running {
 		p.stop()
 	}
-	for _, ns := range []*netns.NS{s.near, s.far} {
+	for _, ns := range []*netns.NS{s.near, s.far, s.segment} {
 		if ns != nil {
 			ns.Close()
 		}
 	}
 	os.RemoveAll(s.dir)
-}
-
-// file writes a file that the daemons' users may read.
-func (s *site) file(name, text string) (path string, err error) {
-	path = filepath.Join(s.dir, name)
-	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 
 // logs returns the end of what the daemons said.
