@@ -14,15 +14,14 @@ import (
 	"testing"
 
 	"github.com/pharoslb/pharos/bgp"
-	"github.com/pharoslb/pharos/bgp/bgptest"
 	"github.com/pharoslb/pharos/bgp/wire"
 )
 
 const frrLib = "/usr/lib/frr"
 
-// frr runs zebra and bgpd on the switch. More is added to bgpd's configuration for
-// each neighbor.
-func (l *lab) frr(conf string) (restart func()) {
+// zebra and bgpd on the switch. More is added to bgpd's configuration for each
+// neighbor.
+func (l *lab) frr(conf string) *process {
 	l.t.Helper()
 	u, err := user.Lookup("frr")
 	l.must(err)
@@ -41,20 +40,17 @@ func (l *lab) frr(conf string) (restart func()) {
 		_, err := os.Stat(filepath.Join(l.dir, "zserv.api"))
 		return err
 	})
-	stop := start("bgpd", "-f", bgpd)
-	ready := func() {
+	p := &process{run: func() func() {
+		os.Remove(filepath.Join(l.dir, "bgpd.vty"))
+		stop := start("bgpd", "-f", bgpd)
 		l.eventually("bgpd's terminal", func() error {
 			_, err := l.vtysh("show version")
 			return err
 		})
-	}
-	ready()
-	return func() {
-		stop()
-		os.Remove(filepath.Join(l.dir, "bgpd.vty"))
-		stop = start("bgpd", "-f", bgpd)
-		ready()
-	}
+		return stop
+	}}
+	p.again()
+	return p
 }
 
 func (l *lab) vtysh(commands ...string) (string, error) {
@@ -170,34 +166,6 @@ func TestFRRSpreadsOverThreeSpeakers(t *testing.T) {
 	})
 }
 
-// FRR originates towards us, over IPv4, with a password; then it is killed and
-// comes back.
-func TestFRROriginates(t *testing.T) {
-	need(t, "vtysh", frrLib+"/bgpd")
-	l := newLab(t, 1)
-	m := l.nodes[0]
-	restart := l.frr(frrConf(fmt.Sprintf(" neighbor %v password correct-horse\n neighbor %v timers connect 1\n", m.v4, m.v4), m.v4))
-	s := l.speak(m, m.peer(func(c *bgp.Config) { c.Password = "correct-horse" }))
-	h := s.heard.WaitRoutes(t, "switch", "198.51.100.0/24", "2001:db8:ffff::/48")
-	r4, r6 := h.Routes[netip.MustParsePrefix("198.51.100.0/24")], h.Routes[netip.MustParsePrefix("2001:db8:ffff::/48")]
-	if r4.NextHop != switch4 || r4.ASPath.String() != "65210" || r4.Origin != wire.OriginIGP {
-		t.Errorf("IPv4: %+v", r4)
-	}
-	if r6.NextHop6 != switch6 || r6.ASPath.String() != "65210" {
-		t.Errorf("IPv6: %+v", r6)
-	}
-	if st := s.Status()[0]; !st.Authenticated || st.HoldTime != bgp.DefaultHoldTime || !st.AS4 || len(st.Families) != 2 {
-		t.Errorf("status %+v", st)
-	}
-	if _, err := l.vtysh("configure terminal", "router bgp 65210", "address-family ipv4 unicast", "no network 198.51.100.0/24"); err != nil {
-		t.Fatal(err)
-	}
-	s.heard.WaitRoutes(t, "switch", "2001:db8:ffff::/48")
-	ups := s.heard.Heard("switch").Ups
-	restart()
-	s.heard.Wait(t, "switch", "the next session's routes", func(h bgptest.Heard) bool { return h.Ups > ups && len(h.Routes) == 2 })
-}
-
 // A second neighbor's password, wrong: no session, and the good one does not care.
 func TestFRRWrongPassword(t *testing.T) {
 	need(t, "vtysh", frrLib+"/bgpd")
@@ -223,27 +191,4 @@ func TestFRRWrongPassword(t *testing.T) {
 	if n := g.heard.Heard("switch").Ups; n != 1 {
 		t.Errorf("the good session was established %d times", n)
 	}
-}
-
-// Inside one AS: LOCAL_PREF is there, the AS path is empty.
-func TestFRRInternal(t *testing.T) {
-	need(t, "vtysh", frrLib+"/bgpd")
-	l := newLab(t, 1)
-	m := l.nodes[0]
-	l.frr(strings.ReplaceAll(frrConf("", m.v4), "remote-as 65211", "remote-as 65210"))
-	s := l.speak(m, m.peer(func(c *bgp.Config) { c.LocalAS = switchAS }))
-	s.announce("switch", &bgp.Attrs{}, "172.19.100.1/32")
-	low := uint32(50)
-	s.announce("switch", &bgp.Attrs{LocalPref: &low}, "172.19.100.2/32")
-	pref := func(want uint32) func(frrPath) error {
-		return func(p frrPath) error {
-			if p.Path != "" || p.LocPrf != want {
-				return fmt.Errorf("path %q, local preference %d, want none and %d", p.Path, p.LocPrf, want)
-			}
-			return nil
-		}
-	}
-	l.wantFRR("ipv4", "172.19.100.1/32", pref(100), "10.10.2.112")
-	l.wantFRR("ipv4", "172.19.100.2/32", pref(50), "10.10.2.112")
-	s.heard.WaitRoutes(t, "switch", "198.51.100.0/24", "2001:db8:ffff::/48")
 }

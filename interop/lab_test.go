@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,7 +52,9 @@ type lab struct {
 	segment *netns.NS
 	sw      machine
 	nodes   []machine
-	dir     string // for the daemons, readable by their user
+	dir     string  // for the daemons, readable by their user
+	said    *record // by the daemons
+	crashed *atomic.Value
 }
 
 // need skips the test where the machine cannot run it.
@@ -73,7 +76,7 @@ func need(t *testing.T, programs ...string) {
 
 func newLab(t *testing.T, nodes int) *lab {
 	t.Helper()
-	l := &lab{t: t}
+	l := &lab{t: t, said: new(record), crashed: new(atomic.Value)}
 	var err error
 	if l.dir, err = os.MkdirTemp("", "interop"); err != nil {
 		t.Fatal(err)
@@ -130,27 +133,37 @@ func (l *lab) file(name, text string) string {
 	return path
 }
 
-// run starts a daemon on the switch. It is killed at the test's end, or by stop.
+// run starts a daemon on the switch. It is killed at the test's end, or by stop; if
+// it ends by itself the test has failed.
 func (l *lab) run(name string, args ...string) (stop func()) {
 	l.t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = l.dir
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := l.said
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	l.must(l.sw.Start(cmd))
-	done := false
+	var stopped atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := cmd.Wait(); !stopped.Load() {
+			l.crashed.Store(fmt.Sprintf("%s ended by itself: %v", name, err))
+		}
+	}()
 	stop = func() {
-		if done {
+		if stopped.Swap(true) {
 			return
 		}
-		done = true
-		cmd.Process.Kill()
-		cmd.Wait()
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children too, before they notice
+		<-done
+	}
+	l.t.Cleanup(func() {
+		stop()
 		if l.t.Failed() {
 			l.t.Logf("%s said:\n%s", name, out.String())
 		}
-	}
-	l.t.Cleanup(stop)
+	})
 	return stop
 }
 
@@ -161,16 +174,22 @@ func (l *lab) ask(name string, args ...string) (string, error) {
 	return l.sw.Output(ctx, name, args...)
 }
 
+// patience is how long eventually asks.
+const patience = time.Minute
+
 // eventually asks again and again until there is nothing to complain about.
 func (l *lab) eventually(what string, f func() error) {
 	l.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(time.Minute)
+	late := time.After(patience)
 	for {
 		err := f()
 		if err == nil {
 			return
+		}
+		if crash := l.crashed.Load(); crash != nil {
+			l.t.Fatalf("%s: %v; %v", what, crash, err)
 		}
 		select {
 		case <-tick.C:

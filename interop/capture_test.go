@@ -1,0 +1,95 @@
+package interop
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// capture records what passes the switch's port on the segment, both ways.
+type capture struct {
+	l    *lab
+	file string
+	cmd  *exec.Cmd
+}
+
+// capture starts one; it has its eye on the port when this returns.
+func (l *lab) capture() *capture {
+	l.t.Helper()
+	c := &capture{l: l, file: filepath.Join(l.t.TempDir(), "segment.pcapng")}
+	var said record
+	c.cmd = exec.Command("dumpcap", "-q", "-s", "0", "-i", "port210", "-w", c.file, "-f", "tcp port 179 or udp port 3784 or udp port 4784 or udp port 9")
+	c.cmd.Stderr = &said
+	l.must(l.segment.Start(c.cmd))
+	l.t.Cleanup(func() {
+		c.cmd.Process.Kill()
+		c.cmd.Wait()
+	})
+	l.eventually("dumpcap", func() error {
+		if !strings.Contains(said.String(), "File: ") {
+			return errors.New(said.String())
+		}
+		return nil
+	})
+	return c
+}
+
+var (
+	// A row of tshark's table of expert findings: how often, which group, which
+	// protocol, what. The table's title is its severity.
+	finding = regexp.MustCompile(`(?m)^ +\d+ +\S.* +(BGP|BFD) .*$`)
+	// tshark 4.0 does not know extended messages (RFC 8654): it takes a length above
+	// 4096 for invalid and leaves the message undecoded.
+	extended = regexp.MustCompile(`BGP +Length is invalid (409[7-9]|4[1-9]\d\d|[5-9]\d{3}|[1-6]\d{4})$`)
+	decoded  = regexp.MustCompile(`(?m)^ +bgp +frames:\d+`)
+)
+
+// check ends the capture and has tshark decode it: nothing of BGP or BFD may be
+// malformed, nor worth a warning to it.
+func (c *capture) check() {
+	l := c.l
+	l.t.Helper()
+	// The kernel hands packets over in lots: the capture is complete once it has a
+	// last one of our own.
+	const last = "the capture ends here"
+	l.must(l.sw.Do(func() error {
+		conn, err := net.Dial("udp", "10.10.2.112:9")
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, err = conn.Write([]byte(last))
+		return err
+	}))
+	l.eventually("the last packet", func() error {
+		text, err := os.ReadFile(c.file)
+		if err == nil && !bytes.Contains(text, []byte(last)) {
+			err = fmt.Errorf("not in %d octets", len(text))
+		}
+		return err
+	})
+	c.cmd.Process.Signal(syscall.SIGINT)
+	if err := c.cmd.Wait(); err != nil {
+		l.t.Errorf("dumpcap: %v", err)
+	}
+	out, err := l.ask("tshark", "-r", c.file, "-q", "-z", "io,phs", "-z", "expert,warn")
+	l.must(err)
+	if !decoded.MatchString(out) {
+		l.t.Errorf("tshark found no BGP:\n%s", out)
+	}
+	found := slices.DeleteFunc(finding.FindAllString(out, -1), func(row string) bool { return extended.MatchString(row) })
+	if len(found) == 0 {
+		return
+	}
+	detail, err := l.ask("tshark", "-r", c.file, "-V", "-O", "bgp,bfd", "-Y", "_ws.malformed || bgp && _ws.expert.severity >= 0x600000 || bfd && _ws.expert.severity >= 0x600000")
+	l.must(err)
+	l.t.Errorf("tshark complains:\n%s\nabout\n%.8000s", strings.Join(found, "\n"), detail)
+}
