@@ -2,11 +2,10 @@ package bgptcp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
+	"slices"
 	"syscall"
 	"time"
 
@@ -16,177 +15,114 @@ import (
 // Dialer connects to peers from the kernel. It is a bgp.Dialer.
 type Dialer struct{}
 
-// Dial connects to c.Remote() from c.LocalAddr, if there is one.
+// Dial connects to c.Remote() from c.LocalAddr, if there is one. Where the kernel
+// lacks the signatures that c asks for the error is ErrNoMD5 or ErrNoAO, and no
+// octet is sent.
 func (Dialer) Dial(ctx context.Context, c bgp.Config) (net.Conn, error) {
+	remote, err := dialable(c.RemoteAddr)
+	if err != nil {
+		return nil, fmt.Errorf("dial %v: %w", c.Remote(), err)
+	}
 	d := net.Dialer{
 		KeepAlive: -1, // BGP has its own
 		Control: func(_, _ string, raw syscall.RawConn) error {
 			return control(raw, func(fd int) error {
-				if err := setKey(fd, c.RemoteAddr, c.Password); err != nil {
+				if err := sign(fd, &c); err != nil {
 					return err
 				}
-				return setSession(fd, &c)
+				return setSession(fd, c.RemoteAddr.Unmap().Is4(), &c)
 			})
 		},
 	}
 	d.SetMultipathTCP(false) // its options leave no room for signatures
-	if c.LocalAddr.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.LocalAddr, 0))
+	if local := c.LocalAddr; local.IsValid() {
+		if local.IsLinkLocalUnicast() && local.Is6() {
+			local = local.WithZone(remote.Zone())
+		}
+		d.LocalAddr = tcpAddr(netip.AddrPortFrom(local, 0))
 	}
-	nc, err := d.DialContext(ctx, "tcp", c.Remote().String())
+	nc, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(remote, c.Remote().Port()).String())
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{nc.(*net.TCPConn)}, nil
+	conn, err := newConn(nc.(*net.TCPConn))
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("dial %v: %w", c.Remote(), err)
+	}
+	conn.keys = c.AO
+	return conn, nil
 }
 
-// Conn is a TCP connection that can tell when the peer last acknowledged.
-type Conn struct{ *net.TCPConn }
+// sign gives a socket that is not connected yet the keys for its peer.
+func sign(fd int, c *bgp.Config) error {
+	if c.Password != "" {
+		return setMD5(fd, host(c.RemoteAddr), c.Password)
+	}
+	for i, k := range c.AO {
+		if err := addAO(fd, host(c.RemoteAddr), k, i == 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Conn is a TCP connection that can tell when the peer last acknowledged, and
+// change its TCP-AO keys. Its addresses have the names of interfaces in its own
+// network namespace.
+type Conn struct {
+	*net.TCPConn
+	local, remote netip.AddrPort
+	keys          []bgp.AOKey
+}
+
+func newConn(tcp *net.TCPConn) (*Conn, error) {
+	c := &Conn{TCPConn: tcp}
+	err := c.control(func(fd int) (err error) {
+		c.local, c.remote, err = ends(fd)
+		return err
+	})
+	return c, err
+}
+
+// LocalAddr is our end's address.
+func (c *Conn) LocalAddr() net.Addr { return tcpAddr(c.local) }
+
+// RemoteAddr is the peer's.
+func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.remote) }
 
 // SinceAck is how long ago the peer's TCP acknowledged anything (tcp_info's
 // tcpi_last_ack_recv).
-func (c *Conn) SinceAck() (time.Duration, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var since time.Duration
-	err = control(raw, func(fd int) error {
+func (c *Conn) SinceAck() (since time.Duration, err error) {
+	err = c.control(func(fd int) (err error) {
 		since, err = sinceAck(fd)
 		return err
 	})
 	return since, err
 }
 
-// Listener is a listening socket that knows its peers.
-type Listener struct {
-	tcp *net.TCPListener
-	v4  bool
-
-	mu    sync.Mutex
-	peers []bgp.Config
-	keys  map[netip.Addr]string
+// SetKeys makes the TCP-AO keys of the connection those of cfg, without a break if
+// the peer has one of them: it is asked to sign with the first, and keys that are
+// not in cfg are forgotten. It is an error if a key is another under the same IDs,
+// and then nothing has changed. It is not to be called from two goroutines at once.
+func (c *Conn) SetKeys(cfg bgp.Config) error {
+	if id, ok := changedUnderID(c.keys, cfg.AO); ok {
+		return fmt.Errorf("TCP-AO key %d/%d is another now", id.send, id.recv)
+	}
+	err := c.control(func(fd int) error { return syncAO(fd, c.remote.Addr(), cfg.AO) })
+	if err == nil {
+		c.keys = slices.Clone(cfg.AO)
+	}
+	return err
 }
 
-// Listen opens a listening socket; an unspecified address stands for all of its
-// family. It is a bgp.ListenFunc.
-func Listen(ctx context.Context, addr netip.AddrPort) (bgp.Listener, error) {
-	network, v4 := "tcp6", addr.Addr().Unmap().Is4() // IPV6_V6ONLY: IPv4 has sockets of its own
-	if v4 {
-		network = "tcp4"
-	}
-	lc := net.ListenConfig{KeepAlive: -1}
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(ctx, network, addr.String())
-	if err != nil {
-		return nil, err
-	}
-	return &Listener{tcp: l.(*net.TCPListener), v4: v4, keys: make(map[netip.Addr]string)}, nil
-}
-
-// SetPeers replaces the peers whose connections will come. Established
-// connections keep the key they were opened with.
-func (l *Listener) SetPeers(peers []bgp.Config) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.peers = l.peers[:0]
-	want, owner := make(map[netip.Addr]string), make(map[netip.Addr]string)
-	far := false
-	var errs []error
-	for _, c := range peers {
-		if c.RemoteAddr.Unmap().Is4() != l.v4 {
-			continue
-		}
-		l.peers = append(l.peers, c)
-		far = far || c.TTLSecurity != 0
-		key := c.RemoteAddr.Unmap().WithZone("")
-		if other, ok := owner[key]; ok && want[key] != c.Password {
-			errs = append(errs, fmt.Errorf("peers %q and %q have one address and different passwords", other, c.Name))
-			continue
-		}
-		want[key], owner[key] = c.Password, c.Name
-	}
-	raw, err := l.tcp.SyscallConn()
+func (c *Conn) control(f func(fd int) error) error {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
-	err = control(raw, func(fd int) error {
-		// RFC 5082 §3: the peer will want SYN-ACK to come with 255.
-		if err := setTTL(fd, l.v4, ttlFor(far)); err != nil {
-			errs = append(errs, err)
-		}
-		for addr := range l.keys {
-			if want[addr] == "" {
-				if err := setKey(fd, addr, ""); err != nil {
-					errs = append(errs, fmt.Errorf("forget password of %v: %w", addr, err))
-				}
-				delete(l.keys, addr)
-			}
-		}
-		for addr, password := range want {
-			if password == "" || l.keys[addr] == password {
-				continue
-			}
-			if err := setKey(fd, addr, password); err != nil {
-				errs = append(errs, fmt.Errorf("peer %q: %w", owner[addr], err))
-				continue
-			}
-			l.keys[addr] = password
-		}
-		return nil
-	})
-	return errors.Join(append(errs, err)...)
+	return control(raw, f)
 }
-
-func ttlFor(far bool) int {
-	if far {
-		return 255
-	}
-	return 0
-}
-
-// Accept waits for a connection and sets on it what its peer's configuration says.
-func (l *Listener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.tcp.AcceptTCP()
-		if err != nil {
-			return nil, err
-		}
-		cfg := l.peerOf(c)
-		if cfg == nil {
-			return &Conn{c}, nil // a stranger's: the server sees to it
-		}
-		raw, err := c.SyscallConn()
-		if err == nil {
-			err = control(raw, func(fd int) error { return setSession(fd, cfg) })
-		}
-		if err != nil { // it died in the queue
-			c.Close()
-			continue
-		}
-		return &Conn{c}, nil
-	}
-}
-
-func (l *Listener) peerOf(c *net.TCPConn) *bgp.Config {
-	local := c.LocalAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-	remote := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.peers {
-		if p := &l.peers[i]; p.RemoteAddr == remote && (!p.LocalAddr.IsValid() || p.LocalAddr == local) {
-			found := *p
-			return &found
-		}
-	}
-	return nil
-}
-
-// Close closes the socket.
-func (l *Listener) Close() error { return l.tcp.Close() }
-
-// Addr is the address listened on.
-func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 
 // control runs f on the descriptor.
 func control(raw syscall.RawConn, f func(fd int) error) error {

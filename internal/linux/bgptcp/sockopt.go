@@ -1,9 +1,7 @@
 package bgptcp
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,45 +9,14 @@ import (
 	"github.com/pharoslb/pharos/bgp"
 )
 
-// ErrNoMD5 says that the kernel was built without TCP MD5 signatures.
-var ErrNoMD5 = errors.New("the kernel has no TCP MD5 signatures (CONFIG_TCP_MD5SIG)")
-
 // leastUserTimeout is how long the kernel keeps trying at least to get octets
 // acknowledged, as long as the engine does (RFC 9687 §3.3). The hold timer is
 // usually faster; without one (hold time 0) this is what finds a dead peer.
 const leastUserTimeout = 8 * time.Minute
 
-// setKey sets the key for segments to and from an address; an empty one removes it.
-func setKey(fd int, peer netip.Addr, password string) error {
-	sig := unix.TCPMD5Sig{Keylen: uint16(len(password))}
-	if len(password) > len(sig.Key) {
-		return fmt.Errorf("password of %d octets: the kernel takes %d", len(password), len(sig.Key))
-	}
-	copy(sig.Key[:], password)
-	// A sockaddr_in or sockaddr_in6: port, for IPv6 flow label, address.
-	if peer = peer.Unmap(); peer.Is4() {
-		a := peer.As4()
-		sig.Addr.Family = unix.AF_INET
-		copy(sig.Addr.Data[2:], a[:])
-	} else {
-		a := peer.As16()
-		sig.Addr.Family = unix.AF_INET6
-		copy(sig.Addr.Data[6:], a[:])
-	}
-	err := unix.SetsockoptTCPMD5Sig(fd, unix.IPPROTO_TCP, unix.TCP_MD5SIG, &sig)
-	switch {
-	case err == nil, password == "" && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOPROTOOPT)):
-		return nil // nothing to remove is fine
-	case errors.Is(err, unix.ENOPROTOOPT):
-		return ErrNoMD5
-	}
-	return fmt.Errorf("set TCP MD5 password: %w", err)
-}
-
 // setSession sets what a session's socket has besides its key. TCP_NODELAY is
 // package net's default.
-func setSession(fd int, c *bgp.Config) error {
-	v4 := c.RemoteAddr.Unmap().Is4()
+func setSession(fd int, v4 bool, c *bgp.Config) error {
 	if err := setTTL(fd, v4, c.TTL()); err != nil {
 		return err
 	}
