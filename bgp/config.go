@@ -275,6 +275,9 @@ func (c *Config) families() []wire.Family {
 // addresses unmapped and the families in order, each once.
 func (c Config) normal() Config {
 	c.RemoteAddr, c.LocalAddr = c.RemoteAddr.Unmap(), c.LocalAddr.Unmap()
+	if linkLocal6(c.LocalAddr) && linkLocal6(c.RemoteAddr) {
+		c.LocalAddr = c.LocalAddr.WithZone(c.RemoteAddr.Zone()) // one link has both ends
+	}
 	c.RemotePrefix = c.RemotePrefix.Masked()
 	c.Passive = c.Passive || !c.RemoteAddr.IsValid()
 	c.AO = normalAO(c.AO)
