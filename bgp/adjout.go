@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"sync"
@@ -53,6 +54,7 @@ type entry struct {
 	path       uint32
 	dirty      bool // is in adjOut.dirty
 	again      bool // to be sent even if the peer has it
+	stays      bool // replace has met it
 	held       hold
 }
 
@@ -98,6 +100,25 @@ func (t *adjOut) set(changes []Change) {
 			t.setOne(p, changes[i].Path, changes[i].Attrs)
 		}
 	}
+	t.wake()
+}
+
+// replace makes the routes all that the peer shall have.
+func (t *adjOut) replace(routes iter.Seq2[netip.Prefix, *Attrs]) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p, a := range routes {
+		if p = p.Masked(); p.IsValid() && a != nil {
+			t.setOne(p, 0, a)
+			t.entries[p].stays = true
+		}
+	}
+	t.all(func(e *entry) {
+		if !e.stays {
+			t.setOne(e.prefix, e.path, nil)
+		}
+		e.stays = false
+	})
 	t.wake()
 }
 

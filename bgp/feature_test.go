@@ -425,3 +425,44 @@ func TestDynamicNeighbors(t *testing.T) {
 		}
 	})
 }
+
+// Replace states everything: what is not in it goes, what is stays untouched.
+func TestReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, s, _ := scripted(t)
+		attrs := &bgp.Attrs{}
+		all := func(prefixes ...string) {
+			h.Replace(hostB.String(), func(yield func(netip.Prefix, *bgp.Attrs) bool) {
+				for _, p := range bgptest.Prefixes(prefixes...) {
+					if !yield(p, attrs) {
+						return
+					}
+				}
+			})
+		}
+		all("172.19.100.1/32", "172.19.100.2/32", "2001:db8:1::/64")
+		s.Establish(openB())
+		if got := s.Table(); len(got) != 3 {
+			t.Fatalf("table %v", got)
+		}
+		before := status(t, h).Sent.Updates
+		all("172.19.100.2/32", "2001:db8:1::/64")
+		all("172.19.100.2/32", "2001:db8:1::/64")
+		if u := s.NextUpdate(); len(u.NLRI) > 0 || !slices.Equal(u.Withdrawn, bgptest.Prefixes("172.19.100.1/32")) {
+			t.Errorf("got %+v", u)
+		}
+		all("172.19.100.3/32")
+		routes := map[netip.Prefix]*wire.Attrs{}
+		for n := 0; n < 3; {
+			u := s.NextUpdate()
+			n += len(u.NLRI) + len(u.Withdrawn)
+			bgptest.Apply(routes, u)
+		}
+		synctest.Wait()
+		st := status(t, h)
+		if len(routes) != 1 || st.Desired != 1 || st.Advertised != 1 || st.Sent.Updates-before > 4 {
+			t.Errorf("routes %v, status %+v", routes, st)
+		}
+		s.Conn.Close()
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"net"
@@ -355,6 +356,19 @@ func (s *Server) Apply(changes []Change) {
 			p.routes.set(changes[:n])
 		}
 		changes = changes[n:]
+	}
+}
+
+// Replace states the whole of what a peer shall have, in place of all that was stated
+// before: each prefix by one path. What stays as it was is not sent again. It returns
+// at once, like Apply, but holds the peer's writer up while the routes are listed; they
+// must not call the Server.
+func (s *Server) Replace(name string, routes iter.Seq2[netip.Prefix, *Attrs]) {
+	s.mu.Lock()
+	p := s.peers[name]
+	s.mu.Unlock()
+	if p != nil {
+		p.routes.replace(routes)
 	}
 }
 

@@ -47,30 +47,32 @@ func announce(ctx context.Context, c bgp.Config, file string) error {
 	if err := server.SetPeers([]bgp.Config{c}); err != nil {
 		return err
 	}
-	prefixes, err := read(file)
-	if err != nil {
+	if err := replace(server, c.Name, file); err != nil {
 		return err
 	}
-	attrs := new(bgp.Attrs) // one set for all, so that they share UPDATEs
-	server.Apply(changes(c.Name, prefixes, attrs))
 	go func() {
 		for range hangup {
-			fresh, err := read(file)
-			if err != nil {
+			if err := replace(server, c.Name, file); err != nil {
 				slog.Error("the file is refused; what was announced stays", "err", err)
-				continue
 			}
-			// Of a prefix that goes and comes at once the neighbor hears nothing.
-			server.Apply(append(changes(c.Name, prefixes, nil), changes(c.Name, fresh, attrs)...))
-			prefixes = fresh
 		}
 	}()
 	return server.Run(ctx)
 }
 
-func changes(peer string, prefixes []netip.Prefix, attrs *bgp.Attrs) (all []bgp.Change) {
-	for _, p := range prefixes {
-		all = append(all, bgp.Change{Peer: peer, Prefix: p, Attrs: attrs})
+var attrs = new(bgp.Attrs) // one set for all, so that they share UPDATEs
+
+// replace has the neighbor hold the file's prefixes in place of those before.
+func replace(server *bgp.Server, peer, file string) error {
+	prefixes, err := read(file)
+	if err == nil {
+		server.Replace(peer, func(yield func(netip.Prefix, *bgp.Attrs) bool) {
+			for _, p := range prefixes {
+				if !yield(p, attrs) {
+					return
+				}
+			}
+		})
 	}
-	return all
+	return err
 }

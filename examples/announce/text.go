@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"net/netip"
 	"os"
@@ -23,20 +24,23 @@ func endpoint(s string, as *uint32, addr *netip.Addr, port *uint16) error {
 }
 
 // read returns the prefixes of a file, one a line.
-func read(file string) (prefixes []netip.Prefix, err error) {
-	text, err := os.ReadFile(file)
+func read(name string) (prefixes []netip.Prefix, err error) {
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	for i, line := range strings.Split(string(text), "\n") {
-		if line = strings.TrimSpace(line); line == "" {
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
 			continue
 		}
 		p, err := netip.ParsePrefix(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", file, i+1, err)
+			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		prefixes = append(prefixes, p)
 	}
-	return prefixes, nil
+	return prefixes, lines.Err()
 }
