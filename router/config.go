@@ -17,7 +17,10 @@ type Config struct {
 	AS         uint32
 	RouterID   netip.Addr // IPv4
 	IPv4, IPv6 rib.Policy
-	Neighbors  []Neighbor
+	// Resilient has members of multipath sets come and go with as few flows moved as
+	// possible (hardware profile ecmp resilient). Changing it moves all flows once.
+	Resilient bool
+	Neighbors []Neighbor
 }
 
 // Neighbor is a BGP neighbor, or all those of a prefix.

@@ -134,7 +134,6 @@ func (r *Router) avoid(hops []rib.Hop) {
 		return
 	}
 	if err := r.opt.FIB.Avoid(hops); err != nil {
-		r.log.Error("the kernel refused to give next hops up", "err", err)
-		r.verifyAt = earlier(r.verifyAt, time.Now().Add(verifySoon))
+		r.refused(err)
 	}
 }

@@ -35,6 +35,8 @@ type FIB interface {
 	// Avoid takes next hops out of every set that has others, at once; Apply follows
 	// with what is decided instead.
 	Avoid([]rib.Hop) error
+	// Resilient chooses sets whose members come and go with few flows moved.
+	Resilient(on bool) error
 	Sweep() error
 	Flush() error
 	Verify() (mended int, err error)
@@ -157,6 +159,9 @@ func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 	}
 	for f, t := range r.tables {
 		t.SetPolicy(c.policy(f))
+	}
+	if err := r.opt.FIB.Resilient(c.Resilient); err != nil {
+		r.refused(err)
 	}
 	for i := range old.Neighbors {
 		if name := old.Neighbors[i].Name(); c.neighbor(name) == nil {
@@ -388,9 +393,14 @@ var families = []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast}
 
 func (r *Router) apply(routes []rib.Route) {
 	if err := r.opt.FIB.Apply(routes); err != nil {
-		r.log.Error("the kernel refused routes; they are tried again", "err", err)
-		r.verifyAt = earlier(r.verifyAt, time.Now().Add(verifySoon))
+		r.refused(err)
 	}
+}
+
+// refused has the kernel's table looked at soon.
+func (r *Router) refused(err error) {
+	r.log.Error("the kernel refused routes; they are tried again", "err", err)
+	r.verifyAt = earlier(r.verifyAt, time.Now().Add(verifySoon))
 }
 
 // maintain sweeps and verifies the kernel's table when that is due.

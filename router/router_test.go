@@ -26,7 +26,8 @@ type kernel struct {
 	lost   []rib.Route // refused, mended by Verify
 	checks int
 
-	avoided []rib.Hop
+	avoided   []rib.Hop
+	resilient bool
 }
 
 func (k *kernel) Apply(routes []rib.Route) error {
@@ -56,6 +57,8 @@ func (k *kernel) Avoid(hops []rib.Hop) error {
 	}
 	return nil
 }
+
+func (k *kernel) Resilient(on bool) error { k.resilient = on; return nil }
 
 func (k *kernel) Sweep() error {
 	for p := range k.stale {
@@ -426,7 +429,7 @@ func TestReconfiguration(t *testing.T) {
 		b.want("three", "172.19.100.1/32 via 112 113 114")
 
 		c := config()
-		c.IPv4.MaxPaths = 2
+		c.IPv4.MaxPaths, c.Resilient = 2, true
 		set := func(c Config) {
 			t.Helper()
 			if err := b.Set(c); err != nil {
@@ -435,6 +438,11 @@ func TestReconfiguration(t *testing.T) {
 		}
 		set(c)
 		b.want("maximum-paths 2", "172.19.100.1/32 via 112 113")
+		b.locked(func() {
+			if !b.kernel.resilient {
+				t.Error("the kind of sets was not chosen")
+			}
+		})
 
 		c.Neighbors = c.Neighbors[1:]
 		set(c)

@@ -20,8 +20,9 @@ type Status struct {
 	IPv6      rib.Summary      `json:"ipv6"`
 	// KernelRoutes is how many routes are in the kernel, those of an earlier run
 	// included that are not swept yet.
-	KernelRoutes int             `json:"kernelRoutes"`
-	Connected    []rib.Connected `json:"connected"`
+	KernelRoutes int `json:"kernelRoutes"`
+	// Connected are the networks of interfaces, without link-local ones.
+	Connected []rib.Connected `json:"connected"`
 }
 
 // NeighborStatus is one neighbor.
@@ -91,7 +92,12 @@ func (r *Router) Status() Status {
 	defer r.mu.Unlock()
 	s := Status{
 		Now: time.Now(), Since: r.started, AS: r.config.AS, RouterID: r.config.RouterID,
-		KernelRoutes: r.opt.FIB.Len(), Connected: r.networks,
+		KernelRoutes: r.opt.FIB.Len(),
+	}
+	for _, c := range r.networks {
+		if !c.Prefix.Addr().IsLinkLocalUnicast() {
+			s.Connected = append(s.Connected, c)
+		}
 	}
 	if r.tables != nil {
 		s.IPv4, s.IPv6 = r.tables[wire.IPv4Unicast].Summary(), r.tables[wire.IPv6Unicast].Summary()

@@ -91,6 +91,9 @@ type counter struct {
 // Avoid leaves everything to Apply: there are no packets.
 func (c *counter) Avoid([]rib.Hop) error { return nil }
 
+// Resilient is nothing to it.
+func (c *counter) Resilient(bool) error { return nil }
+
 func (c *counter) Apply(routes []rib.Route) error {
 	n := c.n.Load()
 	for i := range routes {

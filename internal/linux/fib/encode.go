@@ -3,8 +3,33 @@ package fib
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+// Of linux/nexthop.h.
+const (
+	groupTypeResilient = 1 // NEXTHOP_GRP_TYPE_RES
+
+	nhaResGroup                = 12
+	nhaResGroupBuckets         = 1
+	nhaResGroupIdleTimer       = 2
+	nhaResGroupUnbalancedTimer = 3
+
+	userHZ = 100 // the unit of timers
+)
+
+const (
+	// buckets of a resilient group: each is a share of the flows. Weights up to 1 in
+	// 256 so are kept.
+	buckets = 256
+	// idleTime is how long a bucket must have had no packet for another next hop to
+	// take it over, so that no flow is moved.
+	idleTime = 20 * time.Second
+	// unbalancedTime is when busy buckets are moved nevertheless, so that the shares
+	// are right; 0: never.
+	unbalancedTime = 0 * time.Second
 )
 
 // write appends the operation as a message.
@@ -26,6 +51,14 @@ func (o *op) write(r *request) {
 		for _, m := range o.members {
 			r.buf = binary.NativeEndian.AppendUint32(r.buf, m.id)
 			r.buf = append(r.buf, uint8(m.weight-1), 0, 0, 0) // the kernel counts weights from 0
+		}
+		if o.resilient {
+			r.attr16(unix.NHA_GROUP_TYPE, groupTypeResilient)
+			at := r.nest(nhaResGroup)
+			r.attr16(nhaResGroupBuckets, buckets)
+			r.attr32(nhaResGroupIdleTimer, uint32(idleTime.Seconds()*userHZ))
+			r.attr32(nhaResGroupUnbalancedTimer, uint32(unbalancedTime.Seconds()*userHZ))
+			r.nested(at)
 		}
 	case removeGroup, removeHop:
 		r.begin(unix.RTM_DELNEXTHOP, 0, make([]byte, unix.SizeofNhmsg)...)

@@ -19,6 +19,9 @@ const (
 	Metric = 2179
 )
 
+// keepOps is for how many operations memory is kept.
+const keepOps = 8192
+
 // rtaNexthopID is RTA_NH_ID of linux/rtnetlink.h.
 const rtaNexthopID = 30
 
@@ -38,7 +41,7 @@ func Open() (*FIB, error) {
 		return nil, err
 	}
 	f := &FIB{socket: s}
-	if f.model, err = f.load(); err != nil {
+	if f.model, err = f.load(false); err != nil {
 		s.close()
 		return nil, fmt.Errorf("read the kernel's routes: %w", err)
 	}
@@ -49,7 +52,7 @@ func Open() (*FIB, error) {
 func (f *FIB) Close() { f.socket.close() }
 
 // Len is the number of our routes, adopted ones included.
-func (f *FIB) Len() int { return len(f.model.routes) }
+func (f *FIB) Len() int { return f.model.routes.Len() }
 
 // Apply gives each prefix these next hops, in place of those it had; a prefix
 // without any is removed. What is so already costs nothing. On an error the rest
@@ -70,11 +73,22 @@ func (f *FIB) Sweep() error {
 	return f.run(f.model.sweep(f.ops[:0]))
 }
 
+// Resilient chooses the kind of groups. A resilient one assigns flows to next hops by a
+// table of buckets: a next hop that goes gives up its own buckets and no others move; one
+// that comes takes buckets over as they fall idle. Changing the kind moves all routes
+// to new groups.
+func (f *FIB) Resilient(on bool) error {
+	if on == f.model.resilient {
+		return nil
+	}
+	return f.Apply(f.model.choose(on))
+}
+
 // Flush removes all our routes.
 func (f *FIB) Flush() error {
-	all := make([]rib.Route, 0, len(f.model.routes))
-	for prefix := range f.model.routes {
-		all = append(all, rib.Route{Prefix: prefix})
+	all := make([]rib.Route, 0, f.model.routes.Len())
+	for n := range f.model.routes.All() {
+		all = append(all, rib.Route{Prefix: f.model.routes.Prefix(n)})
 	}
 	return f.Apply(all)
 }
@@ -82,24 +96,22 @@ func (f *FIB) Flush() error {
 // Verify compares the kernel's table with what Apply was asked for, mends the
 // differences, and returns how many messages that took.
 func (f *FIB) Verify() (int, error) {
-	fresh, err := f.load()
+	fresh, err := f.load(f.model.resilient)
 	if err != nil {
 		return 0, fmt.Errorf("read the kernel's routes: %w", err)
 	}
 	old := f.model
 	fresh.last = max(fresh.last, old.last)
-	var routes []rib.Route
-	for prefix, g := range old.routes {
-		if !old.stale[prefix] {
-			routes = append(routes, rib.Route{Prefix: prefix, Hops: g.set})
-		}
-	}
-	for prefix := range fresh.routes {
-		if old.routes[prefix] == nil {
+	routes := old.wanted()
+	for n, r := range fresh.routes.All() {
+		prefix := fresh.routes.Prefix(n)
+		before := old.routes.Find(prefix)
+		if before == 0 {
 			routes = append(routes, rib.Route{Prefix: prefix})
 		}
-		if !old.stale[prefix] {
-			delete(fresh.stale, prefix)
+		if before == 0 || !old.routes.At(before).stale {
+			r.stale = false
+			fresh.stale--
 		}
 	}
 	f.model = fresh
@@ -110,7 +122,9 @@ func (f *FIB) Verify() (int, error) {
 
 // run has the kernel do ops.
 func (f *FIB) run(ops []op) error {
-	f.ops, f.sent = ops[:0], 0
+	if f.ops, f.sent = ops[:0], 0; cap(ops) > keepOps {
+		f.ops = nil
+	}
 	if len(ops) == 0 {
 		return nil
 	}

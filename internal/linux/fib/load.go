@@ -11,9 +11,9 @@ import (
 
 // load reads our routes, groups and next hops from the kernel. All routes are
 // stale in the model that it returns.
-func (f *FIB) load() (*model, error) {
+func (f *FIB) load(resilient bool) (*model, error) {
 	for range 5 {
-		m, err := f.dump()
+		m, err := f.dump(resilient)
 		if !errors.Is(err, unix.EINTR) {
 			return m, err
 		}
@@ -22,10 +22,10 @@ func (f *FIB) load() (*model, error) {
 	return nil, errors.New("the kernel's tables change too fast to be read")
 }
 
-func (f *FIB) dump() (*model, error) {
-	m := newModel()
+func (f *FIB) dump(resilient bool) (*model, error) {
+	m := newModel(resilient)
 	hops := make(map[uint32]place)
-	groups := make(map[uint32][]member)
+	groups := make(map[uint32]nexthop)
 	err := f.socket.dump(unix.RTM_GETNEXTHOP, make([]byte, unix.SizeofNhmsg), func(body []byte) {
 		o, ok := decodeNexthop(body)
 		if !ok {
@@ -39,7 +39,7 @@ func (f *FIB) dump() (*model, error) {
 			return
 		}
 		if o.members != nil {
-			groups[o.id] = o.members
+			groups[o.id] = o
 		} else {
 			hops[o.id] = o.hop
 		}
@@ -53,8 +53,8 @@ func (f *FIB) dump() (*model, error) {
 		}
 		m.idleHops = append(m.idleHops, h)
 	}
-	for id, members := range groups {
-		m.adopt(id, members, hops)
+	for id, o := range groups {
+		m.adopt(id, o.members, o.resilient, hops)
 	}
 	other := &group{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
@@ -69,7 +69,8 @@ func (f *FIB) dump() (*model, error) {
 				g = other
 			}
 			g.routes++
-			m.routes[prefix], m.stale[prefix] = g, true
+			*m.routes.At(m.routes.Insert(prefix)) = route{g, true}
+			m.stale++
 		})
 		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EAFNOSUPPORT) {
 			return nil, err
@@ -80,10 +81,11 @@ func (f *FIB) dump() (*model, error) {
 
 // nexthop is a next-hop object: a group if it has members.
 type nexthop struct {
-	id       uint32
-	protocol uint8
-	hop      place
-	members  []member
+	id        uint32
+	protocol  uint8
+	hop       place
+	members   []member
+	resilient bool
 }
 
 func decodeNexthop(b []byte) (o nexthop, ok bool) {
@@ -98,6 +100,8 @@ func decodeNexthop(b []byte) (o nexthop, ok bool) {
 			o.id = ne.Uint32(value)
 		case kind == unix.NHA_OIF && len(value) == 4:
 			o.hop.index = int(ne.Uint32(value))
+		case kind == unix.NHA_GROUP_TYPE && len(value) == 2:
+			o.resilient = ne.Uint16(value) == groupTypeResilient
 		case kind == unix.NHA_GATEWAY:
 			o.hop.addr, _ = netip.AddrFromSlice(value)
 		case kind == unix.NHA_GROUP:

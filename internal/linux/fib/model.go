@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/pharoslb/pharos/internal/compact"
 	"github.com/pharoslb/pharos/rib"
 )
 
@@ -15,9 +16,10 @@ const firstID = 0x5000_0000
 // group is a next-hop group: a set of next hops and how many routes use it. The
 // group with identifier 0 stands for whatever else an adopted route may point to.
 type group struct {
-	id     uint32
-	set    rib.HopSet
-	routes int
+	id        uint32
+	set       rib.HopSet
+	resilient bool
+	routes    int
 }
 
 // place is where a next hop is, whatever its weight in a group.
@@ -34,30 +36,74 @@ type hop struct {
 	groups int
 }
 
+// flushAt is how many routes must go together with their group for it to be left to
+// the kernel to remove them with the group: that is ten times as fast as one by one, but
+// who watches the kernel's routes of IPv4 hears of the group alone.
+const flushAt = 2000
+
 // model is what we believe the kernel to hold of ours. It is plain data: plan
 // changes it and says what the kernel must be told.
 type model struct {
-	hops   map[place]*hop
-	groups map[uint32]*group
-	bySet  map[rib.HopSet]*group // one of those with the set, for new routes
-	routes map[netip.Prefix]*group
-	stale  map[netip.Prefix]bool // adopted and not asked for
-	taken  map[uint32]bool       // identifiers that are in use
-	last   uint32                // identifier given out
+	resilient bool // the kind of groups that are wanted
+	hops      map[place]*hop
+	groups    map[uint32]*group
+	bySet     map[rib.HopSet]*group // one of those of that kind with the set, for new routes
+	routes    compact.PrefixMap[route]
+	stale     int             // routes that are
+	taken     map[uint32]bool // identifiers that are in use
+	last      uint32          // identifier given out
 
 	idle     []*group // perhaps without routes: for collect
 	idleHops []place  // perhaps without groups: for collect
 }
 
-func newModel() *model {
+// route is a prefix in the kernel.
+type route struct {
+	group *group
+	stale bool // adopted and not asked for
+}
+
+func newModel(resilient bool) *model {
 	return &model{
-		hops:   make(map[place]*hop),
-		groups: make(map[uint32]*group),
-		bySet:  make(map[rib.HopSet]*group),
-		routes: make(map[netip.Prefix]*group),
-		stale:  make(map[netip.Prefix]bool),
-		taken:  make(map[uint32]bool),
-		last:   firstID,
+		resilient: resilient,
+		hops:      make(map[place]*hop),
+		groups:    make(map[uint32]*group),
+		bySet:     make(map[rib.HopSet]*group),
+		taken:     make(map[uint32]bool),
+		last:      firstID,
+	}
+}
+
+// of returns a prefix's group; nil if there is no route.
+func (m *model) of(p netip.Prefix) *group {
+	if n := m.routes.Find(p); n != 0 {
+		return m.routes.At(n).group
+	}
+	return nil
+}
+
+// set gives a prefix a group; nil removes it.
+func (m *model) set(p netip.Prefix, g *group) {
+	n := m.routes.Find(p)
+	switch {
+	case g != nil && n == 0:
+		n = m.routes.Insert(p)
+		fallthrough
+	case g != nil:
+		m.routes.At(n).group = g
+	case n != 0:
+		m.routes.Delete(n)
+	}
+}
+
+// ask says that a route is wanted or not, whatever an earlier run thought.
+func (m *model) ask(p netip.Prefix) {
+	if m.stale == 0 {
+		return
+	}
+	if n := m.routes.Find(p); n != 0 && m.routes.At(n).stale {
+		m.routes.At(n).stale = false
+		m.stale--
 	}
 }
 
@@ -81,6 +127,8 @@ type op struct {
 	hop     place        // addHop
 	members []member     // replaceGroup, addGroup
 	prefix  netip.Prefix // setRoute, removeRoute
+	// resilient is the kind of the group: replaceGroup, addGroup.
+	resilient bool
 }
 
 // member is a next hop of a group.
@@ -93,57 +141,69 @@ type member struct {
 // which they must be done, what makes them true in the kernel.
 //
 // Where all routes of a group move to the same set of next hops, the group moves
-// instead: one message, however many routes.
+// instead: one message, however many routes. Where all of them leave, many of them for
+// nowhere, the group takes those along when it is removed.
 func (m *model) plan(routes []rib.Route, ops []op) []op {
-	moves := make(map[*group]map[rib.HopSet]int)
+	moves := make(map[*group]*exodus)
 	moving := make([]rib.Route, 0, len(routes))
+	var last *group
+	var out *exodus
 	for _, r := range routes {
-		delete(m.stale, r.Prefix)
-		g := m.routes[r.Prefix]
-		if g == nil && r.Hops.Len() == 0 || g != nil && g.id != 0 && g.set == r.Hops {
+		m.ask(r.Prefix)
+		g := m.of(r.Prefix)
+		if g == nil && r.Hops.Len() == 0 || m.fits(g, r.Hops) {
 			continue
 		}
 		moving = append(moving, r)
-		if g != nil && g.id != 0 && r.Hops.Len() > 0 {
-			if moves[g] == nil {
-				moves[g] = make(map[rib.HopSet]int, 1)
-			}
-			moves[g][r.Hops]++
+		if g == nil || g.id == 0 {
+			continue
 		}
-	}
-	replaced := make(map[*group]rib.HopSet)
-	for g, targets := range moves {
-		for set, n := range targets {
-			if n == g.routes && (n > 1 || m.bySet[set] == nil) {
-				replaced[g] = set
+		if g != last {
+			if last, out = g, moves[g]; out == nil {
+				out = &exodus{to: r.Hops, same: true}
+				moves[g] = out
 			}
 		}
+		out.add(r.Hops)
 	}
 	var left []rib.HopSet
-	for _, g := range slices.SortedFunc(maps.Keys(replaced), byID) {
-		left = append(left, g.set)
-		ops = m.replace(g, replaced[g], ops)
+	flushed := make(map[*group]bool)
+	for _, g := range slices.SortedFunc(maps.Keys(moves), byID) {
+		out := moves[g]
+		switch {
+		case out.n < g.routes:
+		case out.same && out.to.Len() > 0 && g.resilient == m.resilient && (out.n > 1 || m.resilient || m.bySet[out.to] == nil):
+			left = append(left, g.set)
+			ops = m.replace(g, out.to, ops)
+		case out.gone >= flushAt:
+			flushed[g] = true
+			if m.bySet[g.set] == g {
+				delete(m.bySet, g.set) // nobody may join it any more
+			}
+		}
 	}
 	for _, r := range moving {
-		g := m.routes[r.Prefix]
-		if g != nil && g.id != 0 && g.set == r.Hops {
+		g := m.of(r.Prefix)
+		if m.fits(g, r.Hops) {
 			continue // moved with its group
 		}
 		m.leave(g)
 		if r.Hops.Len() == 0 {
-			delete(m.routes, r.Prefix)
-			ops = append(ops, op{verb: removeRoute, prefix: r.Prefix})
+			m.set(r.Prefix, nil)
+			if !flushed[g] {
+				ops = append(ops, op{verb: removeRoute, prefix: r.Prefix})
+			}
 			continue
 		}
 		to := m.bySet[r.Hops]
 		if to == nil {
-			to = &group{id: m.newID(), set: r.Hops}
+			to = &group{id: m.newID(), set: r.Hops, resilient: m.resilient}
 			members := m.hold(r.Hops, &ops)
-			ops = append(ops, op{verb: addGroup, id: to.id, members: members})
+			ops = append(ops, op{verb: addGroup, id: to.id, members: members, resilient: m.resilient})
 			m.groups[to.id], m.bySet[r.Hops] = to, to
 		}
 		to.routes++
-		m.routes[r.Prefix] = to
+		m.set(r.Prefix, to)
 		ops = append(ops, op{verb: setRoute, id: to.id, prefix: r.Prefix})
 	}
 	// What a replaced group gave up is let go of only now, so that a next hop that
@@ -152,6 +212,50 @@ func (m *model) plan(routes []rib.Route, ops []op) []op {
 		m.letGo(set)
 	}
 	return m.collect(ops)
+}
+
+// exodus is how many routes leave a group.
+type exodus struct {
+	n, gone int        // of all, those that are removed
+	to      rib.HopSet // where the first goes
+	same    bool       // and all the others
+}
+
+func (e *exodus) add(to rib.HopSet) {
+	e.n++
+	e.same = e.same && to == e.to
+	if to.Len() == 0 {
+		e.gone++
+	}
+}
+
+// fits says that a route of the group is as wanted.
+func (m *model) fits(g *group, set rib.HopSet) bool {
+	return g != nil && g.id != 0 && g.set == set && g.resilient == m.resilient
+}
+
+// choose has groups be of the other kind from now on. The kernel does not let groups
+// change, so that every route moves to a new one; those are returned.
+func (m *model) choose(resilient bool) []rib.Route {
+	m.resilient = resilient
+	clear(m.bySet)
+	for _, g := range slices.SortedFunc(maps.Values(m.groups), byID) {
+		if g.resilient == resilient && m.bySet[g.set] == nil {
+			m.bySet[g.set] = g
+		}
+	}
+	return m.wanted()
+}
+
+// wanted are the routes that were asked for.
+func (m *model) wanted() []rib.Route {
+	out := make([]rib.Route, 0, m.routes.Len())
+	for n, r := range m.routes.All() {
+		if !r.stale {
+			out = append(out, rib.Route{Prefix: m.routes.Prefix(n), Hops: r.group.set})
+		}
+	}
+	return out
 }
 
 // avoid takes next hops out of every group that has others.
@@ -179,15 +283,15 @@ func (m *model) replace(g *group, set rib.HopSet, ops []op) []op {
 	if m.bySet[g.set] == g {
 		delete(m.bySet, g.set)
 	}
-	if g.set = set; m.bySet[set] == nil {
+	if g.set = set; m.bySet[set] == nil && g.resilient == m.resilient {
 		m.bySet[set] = g
 	}
-	return append(ops, op{verb: replaceGroup, id: g.id, members: members})
+	return append(ops, op{verb: replaceGroup, id: g.id, members: members, resilient: g.resilient})
 }
 
 // adopt takes a group of an earlier run over, if it is as we make them; else no route
 // is taken to use it.
-func (m *model) adopt(id uint32, members []member, hops map[uint32]place) {
+func (m *model) adopt(id uint32, members []member, resilient bool, hops map[uint32]place) {
 	set := make([]rib.Hop, 0, len(members))
 	for _, o := range members {
 		p, ok := hops[o.id]
@@ -196,9 +300,9 @@ func (m *model) adopt(id uint32, members []member, hops map[uint32]place) {
 		}
 		set = append(set, rib.Hop{Addr: p.addr, Index: p.index, Weight: o.weight})
 	}
-	g := &group{id: id, set: rib.NewHopSet(set...)}
+	g := &group{id: id, set: rib.NewHopSet(set...), resilient: resilient}
 	m.groups[id] = g
-	if m.bySet[g.set] == nil {
+	if m.bySet[g.set] == nil && resilient == m.resilient {
 		m.bySet[g.set] = g
 	}
 	for _, h := range set {
@@ -209,14 +313,14 @@ func (m *model) adopt(id uint32, members []member, hops map[uint32]place) {
 
 // sweep removes the routes that nobody asked for since they were adopted.
 func (m *model) sweep(ops []op) []op {
-	for prefix := range m.stale {
-		if g := m.routes[prefix]; g != nil {
-			m.leave(g)
-			delete(m.routes, prefix)
-			ops = append(ops, op{verb: removeRoute, prefix: prefix})
+	for n, r := range m.routes.All() {
+		if r.stale {
+			m.leave(r.group)
+			ops = append(ops, op{verb: removeRoute, prefix: m.routes.Prefix(n)})
+			m.routes.Delete(n)
 		}
 	}
-	clear(m.stale)
+	m.stale = 0
 	return m.collect(ops)
 }
 

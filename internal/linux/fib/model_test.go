@@ -40,10 +40,13 @@ type memory struct {
 	hops   map[uint32]place
 	groups map[uint32][]member
 	routes map[netip.Prefix]uint32
+
+	resilient map[uint32]bool
+	flushed   int // routes that went with their group
 }
 
 func newMemory() *memory {
-	return &memory{map[uint32]place{}, map[uint32][]member{}, map[netip.Prefix]uint32{}}
+	return &memory{hops: map[uint32]place{}, groups: map[uint32][]member{}, routes: map[netip.Prefix]uint32{}, resilient: map[uint32]bool{}}
 }
 
 func (k *memory) do(ops []op) error {
@@ -63,7 +66,10 @@ func (k *memory) do(ops []op) error {
 					return fmt.Errorf("%v: no next hop %d", o, m.id)
 				}
 			}
-			k.groups[o.id] = o.members
+			if o.verb == replaceGroup && o.resilient != k.resilient[o.id] {
+				return fmt.Errorf("%v: of the other kind", o)
+			}
+			k.groups[o.id], k.resilient[o.id] = o.members, o.resilient
 		case setRoute:
 			if _, ok := k.groups[o.id]; !ok {
 				return fmt.Errorf("%v: no group %d", o, o.id)
@@ -76,11 +82,13 @@ func (k *memory) do(ops []op) error {
 			delete(k.routes, o.prefix)
 		case removeGroup:
 			for p, id := range k.routes {
-				if id == o.id {
-					return fmt.Errorf("%v: %v uses it", o, p)
+				if id == o.id { // as the kernel does; who counts on it is to have it for many
+					delete(k.routes, p)
+					k.flushed++
 				}
 			}
 			delete(k.groups, o.id)
+			delete(k.resilient, o.id)
 		case removeHop:
 			for id, members := range k.groups {
 				if slices.ContainsFunc(members, func(m member) bool { return m.id == o.id }) {
@@ -115,7 +123,7 @@ func verbs(ops []op) []verb {
 }
 
 func TestPlan(t *testing.T) {
-	m := newModel()
+	m := newModel(false)
 	for _, step := range []struct {
 		name   string
 		routes []rib.Route
@@ -136,14 +144,14 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s: %v, want %v", step.name, got, step.want)
 		}
 	}
-	if len(m.routes)+len(m.groups)+len(m.hops)+len(m.bySet)+len(m.taken) != 0 {
+	if m.routes.Len()+len(m.groups)+len(m.hops)+len(m.bySet)+len(m.taken) != 0 {
 		t.Errorf("something is left: %+v", m)
 	}
 }
 
 // However many routes use a neighbor, its loss is one message, and comes first.
 func TestLossOfANeighborIsOneMessage(t *testing.T) {
-	m := newModel()
+	m := newModel(false)
 	var all, after []rib.Route
 	for n := range 5000 {
 		all = append(all, routes(nodes(1, 2, 3), n)...)
@@ -160,12 +168,13 @@ func TestLossOfANeighborIsOneMessage(t *testing.T) {
 }
 
 func TestSweepRemovesWhatWasAdopted(t *testing.T) {
-	m, kernel := newModel(), newMemory()
+	m, kernel := newModel(false), newMemory()
 	if err := kernel.do(m.plan(append(routes(nodes(1), 1, 2), routes(nodes(2), 3)...), nil)); err != nil {
 		t.Fatal(err)
 	}
-	for p := range m.routes {
-		m.stale[p] = true
+	for _, r := range m.routes.All() {
+		r.stale = true
+		m.stale++
 	}
 	if ops := m.plan(routes(nodes(1), 1), nil); len(ops) != 0 {
 		t.Errorf("asking for an adopted route costs %v", ops)
@@ -186,7 +195,7 @@ func TestSweepRemovesWhatWasAdopted(t *testing.T) {
 func TestPlanProperties(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		m, kernel := newModel(), newMemory()
+		m, kernel := newModel(false), newMemory()
 		want := map[netip.Prefix]rib.HopSet{}
 		for range 200 {
 			var change []rib.Route
@@ -221,6 +230,23 @@ func TestPlanProperties(t *testing.T) {
 			if got := kernel.view(); !reflect.DeepEqual(got, want) {
 				t.Fatalf("seed %d: kernel has %v\nwant %v", seed, got, want)
 			}
+			if kernel.flushed > 0 {
+				t.Fatalf("seed %d: a group was removed that had routes", seed)
+			}
+			if r.IntN(20) == 0 {
+				on := !m.resilient
+				if err := kernel.do(m.plan(m.choose(on), nil)); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				if got := kernel.view(); !reflect.DeepEqual(got, want) {
+					t.Fatalf("seed %d: after another kind of groups was chosen, the kernel has %v\nwant %v", seed, got, want)
+				}
+				for id := range kernel.groups {
+					if kernel.resilient[id] != on {
+						t.Fatalf("seed %d: a group of the other kind is left", seed)
+					}
+				}
+			}
 			if len(kernel.groups) != len(m.groups) || len(kernel.hops) != len(m.hops) {
 				t.Fatalf("seed %d: objects are left over", seed)
 			}
@@ -239,7 +265,7 @@ func all(want map[netip.Prefix]rib.HopSet) []rib.Route {
 // A lost neighbor is taken out of all groups at once; what is decided afterwards costs
 // nothing where it is the same.
 func TestAvoidComesBeforeThePlan(t *testing.T) {
-	m, kernel := newModel(), newMemory()
+	m, kernel := newModel(false), newMemory()
 	routes := append(append(routes(nodes(1, 2, 3), 1, 2, 3), routes(nodes(1, 2), 4)...), routes(nodes(1), 5)...)
 	if err := kernel.do(m.plan(routes, nil)); err != nil {
 		t.Fatal(err)
@@ -259,5 +285,65 @@ func TestAvoidComesBeforeThePlan(t *testing.T) {
 	}
 	if got := m.avoid([]rib.Hop{node(1), node(9)}, nil); len(got) != 0 {
 		t.Errorf("%v", got)
+	}
+}
+
+// Many routes that lose their only neighbor go with their group, also where some others
+// find another way; few are removed one by one, and so are those of a group that stays.
+func TestManyRoutesGoWithTheirGroup(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		moved int // of 3000, to others; the rest is removed
+		stay  int
+		one   int // removed one by one
+	}{
+		{"all go", 0, 0, 0},
+		{"some find another way", 500, 0, 0},
+		{"so few go", 1500, 0, 1500},
+		{"one stays", 0, 1, 2999},
+	} {
+		m, kernel := newModel(false), newMemory()
+		var before, after []rib.Route
+		want := map[netip.Prefix]rib.HopSet{}
+		for n := range 3000 {
+			before = append(before, rib.Route{Prefix: vip(n), Hops: nodes(1)})
+			switch {
+			case n < row.stay:
+				want[vip(n)] = nodes(1)
+				continue
+			case n < row.stay+row.moved:
+				want[vip(n)] = nodes(2)
+			}
+			after = append(after, rib.Route{Prefix: vip(n), Hops: want[vip(n)]})
+		}
+		// Somebody joins the group that the others leave.
+		before = append(before, rib.Route{Prefix: vip(5000), Hops: nodes(3)})
+		if err := kernel.do(m.plan(before, nil)); err != nil {
+			t.Fatal(err)
+		}
+		joins := row.name == "some find another way"
+		if want[vip(5000)] = nodes(3); joins {
+			want[vip(5000)] = nodes(1)
+			after = append(after, rib.Route{Prefix: vip(5000), Hops: nodes(1)})
+		}
+		ops := m.plan(after, nil)
+		one := 0
+		for _, o := range ops {
+			if o.verb == removeRoute {
+				one++
+			}
+		}
+		if one != row.one {
+			t.Errorf("%s: %d routes are removed one by one, want %d", row.name, one, row.one)
+		}
+		if err := kernel.do(ops); err != nil {
+			t.Fatal(err)
+		}
+		if got := kernel.view(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the kernel has %d routes, want %d", row.name, len(got), len(want))
+		}
+		if len(kernel.groups) != len(m.groups) || len(kernel.hops) != len(m.hops) || len(kernel.routes) != m.routes.Len() {
+			t.Errorf("%s: model and kernel differ", row.name)
+		}
 	}
 }

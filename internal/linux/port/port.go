@@ -87,7 +87,8 @@ func (p *Ports) Run(ctx context.Context) error {
 func (p *Ports) Changed() <-chan struct{} { return p.changed }
 
 // Connected returns the networks of all interfaces that are up and have carrier.
-// Link-local networks are left out: they are on every interface and name none.
+// Those of IPv6 link-local addresses are among them, for next hops that are known by
+// address and interface.
 func (p *Ports) Connected() ([]rib.Connected, error) {
 	links, err := retry(p.link.LinkList)
 	if err != nil {
@@ -108,7 +109,7 @@ func (p *Ports) Connected() ([]rib.Connected, error) {
 	for _, a := range addrs {
 		l := up[a.LinkIndex]
 		prefix, ok := prefixOf(a.IPNet)
-		if l == nil || !ok || prefix.Addr().IsLinkLocalUnicast() {
+		if l == nil || !ok || prefix.Addr().Is4() && prefix.Addr().IsLinkLocalUnicast() {
 			continue
 		}
 		if l.Flags&net.FlagLoopback != 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pharoslb/pharos/internal/linux/netns"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
+	"github.com/pharoslb/pharos/rib"
 )
 
 func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
@@ -52,7 +53,7 @@ func newSwitch(t *testing.T) (ns, peer *netns.NS, p *Ports) {
 	return ns, peer, p
 }
 
-// eventually waits for the connected networks to be these.
+// eventually waits for the connected networks to be these, link-local ones aside.
 func eventually(t *testing.T, p *Ports, want ...string) {
 	t.Helper()
 	deadline := time.After(10 * time.Second)
@@ -61,7 +62,9 @@ func eventually(t *testing.T, p *Ports, want ...string) {
 		must(t, err)
 		var got []string
 		for _, n := range nets {
-			got = append(got, n.Device+" "+n.Prefix.String())
+			if !n.Prefix.Addr().IsLinkLocalUnicast() {
+				got = append(got, n.Device+" "+n.Prefix.String())
+			}
 		}
 		slices.Sort(got)
 		if slices.Equal(got, want) {
@@ -71,6 +74,25 @@ func eventually(t *testing.T, p *Ports, want ...string) {
 		case <-p.Changed():
 		case <-deadline:
 			t.Fatalf("connected are %q, want %q", got, want)
+		}
+	}
+}
+
+// Neighbors that are known by interface and link-local address are found on it.
+func TestLinkLocalNetworks(t *testing.T) {
+	ns, _, p := newSwitch(t)
+	must(t, p.Apply([]Port{{Name: "Ethernet1/1"}}), ns.AddAddr("Ethernet1-1", netip.MustParsePrefix("fe80::210/64")))
+	deadline := time.After(10 * time.Second)
+	for {
+		nets, err := p.Connected()
+		must(t, err)
+		if c, ok := rib.NewNetworks(nets).Find(netip.MustParseAddr("fe80::112%Ethernet1-1")); ok && c.Device == "Ethernet1-1" {
+			break
+		}
+		select {
+		case <-p.Changed():
+		case <-deadline:
+			t.Fatalf("connected are %v", nets)
 		}
 	}
 }
