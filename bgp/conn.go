@@ -51,6 +51,13 @@ type conn struct {
 	sendHold time.Duration
 }
 
+// updates are those that nobody uses any more: an UPDATE of 800 prefixes has 25 KiB.
+var updates = sync.Pool{New: func() any { return new(wire.Update) }}
+
+// Recycle gives an UPDATE's memory back to the engine. A Handler may do so with what
+// Update handed to it, once nothing refers to it any more; none has to.
+func Recycle(u *wire.Update) { updates.Put(u) }
+
 // message is one message as read: what its type says is set.
 type message struct {
 	typ     wire.MessageType
@@ -332,7 +339,7 @@ func decode(f wire.Message, s *wire.Session) message {
 		if s == nil {
 			break // it has no place before OPEN, whatever it says
 		}
-		m.update = new(wire.Update)
+		m.update = updates.Get().(*wire.Update)
 		if m.report = s.DecodeUpdate(f.Body, m.update); m.report.Outcome == wire.SessionReset {
 			m.bad = m.report.Notification
 		}

@@ -456,6 +456,7 @@ func (p *peer) deliver() {
 		if _, ok := p.ends[f]; !ok {
 			p.ends[f] = time.Now()
 		}
+		Recycle(u)
 		p.opt.Handler.EndOfRIB(p.name, f)
 		return
 	}

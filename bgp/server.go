@@ -405,7 +405,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 type nobody struct{}
 
 func (nobody) Established(string, SessionStatus) {}
-func (nobody) Update(string, *wire.Update)       {}
+func (nobody) Update(_ string, u *wire.Update)   { Recycle(u) }
 func (nobody) EndOfRIB(string, wire.Family)      {}
 func (nobody) Refresh(string, wire.Family)       {}
 func (nobody) RefreshBegin(string, wire.Family)  {}

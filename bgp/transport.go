@@ -47,7 +47,7 @@ type Handler interface {
 	// being asked for again.
 	Established(peer string, s SessionStatus)
 	// Update is an UPDATE after RFC 7606: routes that were malformed are among the
-	// withdrawn. u belongs to the handler.
+	// withdrawn. u belongs to the handler; see Recycle.
 	Update(peer string, u *wire.Update)
 	// EndOfRIB is the end of the peer's initial table for a family (RFC 4724 §2).
 	EndOfRIB(peer string, f wire.Family)

@@ -70,6 +70,7 @@ func (r *Router) handle(e event, now time.Time) {
 			within := t.Update(e.peer, e.update, now)
 			r.count(n, e.peer, f, t, within, now)
 		}
+		bgp.Recycle(e.update) // the tables have copied what they keep
 	case e.down != nil:
 		// The groups of next hops are rid of those that are lost before anything else
 		// is done: that is what packets depend on.
