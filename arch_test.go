@@ -43,6 +43,7 @@ var rules = []rule{
 	// Layer 2: drivers, each with the kernel library it needs.
 	{"dataplane/dptest", []string{".", "why", "dataplane", "internal/linux/netns", "internal/linux/sandbox"}},
 	{"dataplane/nft", []string{".", "why", "dataplane", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
+	{"internal/linux/bfdudp", []string{"bfd", "internal/linux/netns", "golang.org/x/sys/unix"}},
 	{"internal/linux/radv", []string{"github.com/mdlayher/...", "github.com/vishvananda/netlink", "golang.org/x/net/ipv6", "golang.org/x/sys/unix"}},
 	{"internal/linux/...", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/compact", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	// Layer 3: roles know neither Kubernetes nor kernel.

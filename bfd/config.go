@@ -21,8 +21,8 @@ type Profile struct {
 	// default 3.
 	DetectMultiplier uint8
 	// EchoMode sends echo packets where the peer loops them back, and offers to
-	// loop the peer's; the kernel has to forward for that. Single hop only;
-	// ignored for multihop (RFC 5883 §3).
+	// loop the peer's; the kernel has to forward for that. Ignored over several hops
+	// (RFC 5883 §3) and with IPv6 link-local addresses, which nobody forwards.
 	EchoMode bool
 	// EchoInterval is the interval of echo packets, both sent and looped back: 10 ms
 	// to 60 s, default 50 ms. A peer that asks for less gets less.
@@ -144,6 +144,11 @@ func (a *Auth) check() error {
 		return fmt.Errorf("authentication key has %d octets, not 1 to %d", len(a.Key), digestLen)
 	}
 	return nil
+}
+
+// echoes tells if the session may have the echo function.
+func (c *Config) echoes() bool {
+	return c.EchoMode && !c.Multihop && !(c.Remote.Is6() && c.Remote.IsLinkLocalUnicast())
 }
 
 // same tells if two configurations differ in nothing.

@@ -47,6 +47,7 @@ func DecodeEcho(b []byte) (e Echo, ok bool) {
 // echoes is the machine's half of the echo function (RFC 5880 §6.4, §6.8.9).
 type echoes struct {
 	active   bool
+	refused  bool // this system cannot send them
 	interval time.Duration
 	sendAt   time.Time
 	detectAt time.Time
@@ -59,9 +60,8 @@ type echoes struct {
 // echo starts, stops and paces the echo function.
 func (m *Machine) echo(now time.Time) {
 	e := &m.echoes
-	// §6.8.9: only while Up, and only if the peer loops back. A multihop session has
-	// none (RFC 5883 §3).
-	active := m.cfg.EchoMode && !m.cfg.Multihop && m.state == Up && m.remoteEchoRx > 0
+	// §6.8.9: only while Up, and only if the peer loops back.
+	active := m.cfg.echoes() && !e.refused && m.state == Up && m.remoteEchoRx > 0
 	interval := max(m.cfg.EchoInterval, m.remoteEchoRx)
 	switch {
 	case !active:

@@ -23,6 +23,9 @@ type (
 		Echo Echo
 		At   time.Time
 	}
+	// EchoRefused says that echo packets cannot be sent (ErrNoEcho): control packets
+	// have to detect, until another configuration comes.
+	EchoRefused struct{}
 	// Configure brings another configuration into force; name and addresses are the
 	// same. The session stays Up, unless it is disabled.
 	Configure struct{ Config Config }
@@ -33,6 +36,7 @@ type (
 func (Tick) event()         {}
 func (Received) event()     {}
 func (EchoReceived) event() {}
+func (EchoRefused) event()  {}
 func (Configure) event()    {}
 func (Stop) event()         {}
 

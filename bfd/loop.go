@@ -2,8 +2,10 @@ package bfd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"syscall"
 	"time"
 )
 
@@ -147,6 +149,10 @@ func (s *Server) receiveEcho(d *Datagram, now time.Time) {
 		s.strangers[DiscardEcho]++
 		return
 	}
+	if d.TTL < 254 { // the peer is the only router on the way
+		x.discarded[DiscardTTL]++
+		return
+	}
 	x.echoesReceived++
 	s.apply(x, now, x.m.Step(now, EchoReceived{Echo: e, At: d.At}))
 }
@@ -178,18 +184,20 @@ func (s *Server) work(heard time.Time) bool {
 
 // apply does what a machine wants. The caller holds mu.
 func (s *Server) apply(x *session, now time.Time, effects []Effect) {
-	t := s.opt.Transport
+	t, refused := s.opt.Transport, false
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Send:
 			s.out = e.Packet.Append(s.out[:0], x.key)
-			if x.send(t, now, func(ep Endpoint) error { return ep.Send(s.out) }) {
+			if x.send(t, now, func(ep Endpoint) error { return ep.Send(s.out) }) || errors.Is(x.sendError, syscall.ECONNREFUSED) {
 				x.sent++
 			}
 		case SendEcho:
 			s.out = e.Echo.Append(s.out[:0])
 			if x.send(t, now, func(ep Endpoint) error { return ep.SendEcho(s.out) }) {
 				x.echoesSent++
+			} else {
+				refused = errors.Is(x.sendError, ErrNoEcho)
 			}
 		case Changed:
 			e.Name = x.cfg.Name
@@ -197,6 +205,9 @@ func (s *Server) apply(x *session, now time.Time, effects []Effect) {
 		case Discarded:
 			x.discarded[e.Discard]++
 		}
+	}
+	if refused {
+		x.m.Step(now, EchoRefused{}) // has no effects
 	}
 	d := x.m.Deadline()
 	if x.leaving {

@@ -84,6 +84,9 @@ func (m *Machine) Step(now time.Time, in Event) []Effect {
 		m.received(now, e)
 	case EchoReceived:
 		m.echoReceived(now, e)
+	case EchoRefused:
+		m.echoes.refused = true
+		m.adapt(now)
 	case Configure:
 		m.configure(now, e.Config)
 	case Stop:
@@ -231,7 +234,7 @@ func (m *Machine) configure(now time.Time, c Config) {
 		return
 	}
 	old := m.cfg
-	m.cfg = c
+	m.cfg, m.echoes.refused = c, false
 	switch {
 	case c.Disabled && m.state != AdminDown:
 		m.become(now, AdminDown, DiagAdminDown, ReasonAdminDown)

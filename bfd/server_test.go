@@ -280,7 +280,7 @@ func TestStrangers(t *testing.T) {
 			to(good, func(d *bfd.Datagram) { d.Data = d.Data[:23] }),
 			to(good, func(d *bfd.Datagram) { d.Kind = bfd.EchoPacket }),
 			to(good, func(d *bfd.Datagram) {
-				d.Kind, d.Data = bfd.EchoPacket, (&bfd.Echo{Discriminator: mine}).Append(nil)
+				d.Kind, d.TTL, d.Data = bfd.EchoPacket, 254, (&bfd.Echo{Discriminator: mine}).Append(nil)
 			}),
 		} {
 			a.Inject(d)

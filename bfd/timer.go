@@ -114,7 +114,7 @@ func (m *Machine) send(now time.Time) {
 		// first, and the Poll with the next.
 		Final: m.final, Poll: m.polling && !m.final,
 	}
-	if m.cfg.EchoMode && !m.cfg.Multihop {
+	if m.cfg.echoes() {
 		p.RequiredMinEchoRx = m.cfg.EchoInterval
 	}
 	if m.cfg.Auth != nil {

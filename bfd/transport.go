@@ -1,6 +1,7 @@
 package bfd
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -65,14 +66,19 @@ type Transport interface {
 	Wake()
 }
 
+// ErrNoEcho says that this system can send no echo packets: its kernel lacks what that
+// takes, or the process may not.
+var ErrNoEcho = errors.New("echo packets cannot be sent")
+
 // Endpoint sends the packets of one session: with time to live 255 and, where the
 // kernel has it, as network control traffic (RFC 5881 §5; DSCP CS6). Neither method
 // keeps b or blocks.
 type Endpoint interface {
-	// Send sends a control packet.
+	// Send sends a control packet. ECONNREFUSED says that the peer's host refused an
+	// earlier one, as nobody listens; this one was sent.
 	Send(b []byte) error
 	// SendEcho sends an echo packet, such that the peer's forwarding sends it back
-	// (RFC 5881 §4).
+	// (RFC 5881 §4). With ErrNoEcho the echo function is given up.
 	SendEcho(b []byte) error
 	// Interface is the index of Path.Interface, 0 if there is none.
 	Interface() int

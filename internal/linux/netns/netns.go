@@ -56,6 +56,14 @@ func Current(name string) (*NS, error) {
 	return ns, err
 }
 
+// OfThread returns a handle on the namespace of the calling thread, such as that of a
+// function that Do runs.
+func OfThread(name string) (*NS, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return current(name)
+}
+
 func current(name string) (*NS, error) {
 	handle, err := vnetns.Get()
 	if err != nil {
