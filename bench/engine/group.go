@@ -46,6 +46,9 @@ func (g *group) run(ctx context.Context, w *world, opt options, using []*engine)
 				continue
 			}
 			values, err := g.once(ctx, w, opt, e)
+			if ctx.Err() != nil {
+				break // interrupted: what there is counts
+			}
 			if err != nil {
 				failed[e] = fmt.Errorf("%s, %s: %w", g.name, e.name, err)
 				progress("%v", failed[e])
