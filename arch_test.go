@@ -48,7 +48,7 @@ var rules = []rule{
 	{"internal/linux/...", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/compact", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	// Layer 3: roles know neither Kubernetes nor kernel.
 	{"controller", []string{".", "why", "ipam", "internal/task"}},
-	{"speaker", []string{".", "why", "bgp", "bgp/wire", "internal/task"}},
+	{"speaker", []string{".", "why", "bfd", "bgp", "bgp/wire", "internal/task"}},
 	{"proxy", []string{".", "why", "dataplane", "internal/task"}},
 	{"router", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/task"}},
 	{"internal/task", []string{"golang.org/x/sync/errgroup"}},
@@ -58,7 +58,7 @@ var rules = []rule{
 	{"internal/localapi", nil},
 	{"internal/meant", nil},
 	{"internal/gossip", []string{".", "why", "speaker", "github.com/hashicorp/memberlist"}},
-	{"internal/metrics", []string{".", "why", "controller", "speaker", "proxy", "router", "bgp", "github.com/prometheus/..."}},
+	{"internal/metrics", []string{".", "why", "controller", "speaker", "proxy", "router", "bfd", "bgp", "github.com/prometheus/..."}},
 	{"internal/nxos", []string{"internal/meant", ".", "why", "bgp", "bgp/wire", "rib", "router"}},
 	{"internal/version", nil},
 	{"internal/lab/...", []string{".", "why", "deploy", "examples/...", "internal/lab/...", "internal/linux/...", "internal/localapi", "internal/version", "k8s.io/...", "sigs.k8s.io/yaml", "github.com/vishvananda/netlink", "golang.org/x/..."}},

@@ -58,8 +58,37 @@ func (r Range) Overlaps(other Range) bool {
 	return r.Contains(other.First) || r.Contains(other.Last) || other.Contains(r.First)
 }
 
+// Prefixes returns the fewest prefixes that together are the range.
+func (r Range) Prefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for first := r.First; first.IsValid() && first.Compare(r.Last) <= 0; {
+		p := netip.PrefixFrom(first, first.BitLen())
+		for p.Bits() > 0 {
+			wider := netip.PrefixFrom(first, p.Bits()-1)
+			if wider.Masked().Addr() != first || PrefixRange(wider).Last.Compare(r.Last) > 0 {
+				break
+			}
+			p = wider
+		}
+		out = append(out, p)
+		first = PrefixRange(p).Last.Next() // not valid behind the last address there is
+	}
+	return out
+}
+
 // String returns first-last.
 func (r Range) String() string { return r.First.String() + "-" + r.Last.String() }
+
+// Widened returns the range that the prefixes of so many bits cover which have an
+// address of this one.
+func (r Range) Widened(bits int) Range {
+	first, err := r.First.Prefix(bits)
+	last, err2 := r.Last.Prefix(bits)
+	if err != nil || err2 != nil {
+		return r
+	}
+	return Range{first.Addr(), PrefixRange(last).Last}
+}
 
 // Contains reports whether the pool may give out the address.
 func (p *Pool) Contains(a netip.Addr) bool {
@@ -183,6 +212,15 @@ type Community uint32
 
 // String returns the community as high:low.
 func (c Community) String() string { return fmt.Sprintf("%d:%d", uint32(c)>>16, uint32(c)&0xffff) }
+
+// BFDProfile returns the profile of that name, or nil.
+func (c *Config) BFDProfile(name string) *BFDProfile {
+	i := slices.IndexFunc(c.BFDProfiles, func(p BFDProfile) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &c.BFDProfiles[i]
+}
 
 // BFDProfile holds the parameters of BFD sessions (RFC 5880).
 type BFDProfile struct {

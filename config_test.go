@@ -22,6 +22,23 @@ func TestPrefixRange(t *testing.T) {
 	}
 }
 
+func TestRangePrefixes(t *testing.T) {
+	for _, r := range []struct{ first, last, want string }{
+		{"172.19.100.0", "172.19.100.255", "[172.19.100.0/24]"},
+		{"172.19.100.1", "172.19.100.254", "[172.19.100.1/32 172.19.100.2/31 172.19.100.4/30 172.19.100.8/29 172.19.100.16/28 172.19.100.32/27 172.19.100.64/26 172.19.100.128/26 172.19.100.192/27 172.19.100.224/28 172.19.100.240/29 172.19.100.248/30 172.19.100.252/31 172.19.100.254/32]"},
+		{"10.0.0.7", "10.0.0.7", "[10.0.0.7/32]"},
+		{"0.0.0.0", "255.255.255.255", "[0.0.0.0/0]"},
+		{"255.255.255.254", "255.255.255.255", "[255.255.255.254/31]"},
+		{"fd00::", "fd00::1:ffff", "[fd00::/111]"},
+		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0/124]"},
+		{"10.0.0.9", "10.0.0.1", "[]"},
+	} {
+		if got := fmt.Sprint(Range{netip.MustParseAddr(r.first), netip.MustParseAddr(r.last)}.Prefixes()); got != r.want {
+			t.Errorf("%s to %s: %s, want %s", r.first, r.last, got, r.want)
+		}
+	}
+}
+
 func TestPoolAvoidsBuggyAddresses(t *testing.T) {
 	pool := Pool{Ranges: []Range{PrefixRange(netip.MustParsePrefix("172.19.100.0/24"))}, AvoidBuggyIPs: true}
 	for addr, want := range map[string]bool{

@@ -46,6 +46,7 @@ func sessions(cfg *pharos.Config, self *pharos.Node) (list []session, problems [
 			continue
 		}
 		c := sessionConfig(p, self)
+		c.Export, c.BFD = owned(cfg, p), watch(cfg, p)
 		if err := c.Validate(); err != nil {
 			problems = append(problems, why.New(why.ConfigInvalid, "node %s leaves out peer %q: %v", self.Name, p.Name, err))
 			continue

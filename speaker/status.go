@@ -53,11 +53,16 @@ type Session struct {
 	Authenticated bool          `json:"authenticated"`
 
 	// Desired prefixes, those the peer has, those still to be written, and
-	// those that this session can't carry.
+	// those that this session can't carry, or must not (Foreign): no pool that is
+	// advertised to the peer has them.
 	Desired    int `json:"desired"`
 	Advertised int `json:"advertised"`
 	Pending    int `json:"pending"`
 	Withheld   int `json:"withheld"`
+	Foreign    int `json:"foreign"`
+
+	// BFD is the session that watches the path to the peer; nil: none does.
+	BFD *BFD `json:"bfd,omitempty"`
 
 	Received bgp.Messages `json:"received"`
 	Sent     bgp.Messages `json:"sent"`
@@ -66,6 +71,23 @@ type Session struct {
 	Drops          uint64    `json:"drops"`
 	LastError      string    `json:"lastError,omitempty"` // until it is Established again
 	LastErrorAt    time.Time `json:"lastErrorAt,omitzero"`
+}
+
+// BFD is one BFD session.
+type BFD struct {
+	State  string    `json:"state"` // as RFC 5880 names it
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"` // why State was entered
+	// DetectionTime is how long the peer may be silent, as negotiated; 0: not yet.
+	DetectionTime    time.Duration `json:"detectionTime"`
+	TransmitInterval time.Duration `json:"transmitInterval"`
+	Ups              uint64        `json:"ups"`
+	Downs            uint64        `json:"downs"`
+	Sent             uint64        `json:"sent"` // control packets
+	Received         uint64        `json:"received"`
+	EchoesSent       uint64        `json:"echoesSent"`
+	EchoesReceived   uint64        `json:"echoesReceived"`
+	Error            string        `json:"error,omitempty"` // of the kernel, about sending
 }
 
 // ServiceStatus is one Service of type LoadBalancer.
@@ -167,9 +189,17 @@ func sessionStatus(peer string, l *bgp.SessionStatus) Session {
 		LocalAS: l.Config.LocalAS, RemoteAS: l.Config.RemoteAS, RouterID: l.Config.RouterID,
 		State: l.State.String(), Since: l.Since,
 		HoldTime: l.HoldTime, KeepaliveTime: l.KeepaliveTime, Authenticated: l.Authenticated,
-		Desired: l.Desired, Advertised: l.Advertised, Pending: l.Pending, Withheld: l.Withheld,
+		Desired: l.Desired, Advertised: l.Advertised, Pending: l.Pending, Withheld: l.Withheld, Foreign: l.Foreign,
 		Received: l.Received, Sent: l.Sent,
 		Establishments: l.Establishments, Drops: l.Drops,
+	}
+	if b := l.BFD; b != nil {
+		s.BFD = &BFD{
+			State: b.State.String(), Since: b.Since, Reason: b.Reason.String(),
+			DetectionTime: b.DetectionTime, TransmitInterval: b.TransmitInterval, Ups: b.Ups, Downs: b.Downs,
+			Sent: b.Sent, Received: b.Received, EchoesSent: b.EchoesSent, EchoesReceived: b.EchoesReceived,
+			Error: b.SendError,
+		}
 	}
 	if l.State != bgp.Established && !l.LastError.At.IsZero() {
 		s.LastError, s.LastErrorAt = l.LastError.Down.String(), l.LastError.At

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/internal/configmap"
 	"github.com/pharoslb/pharos/internal/gossip"
@@ -117,12 +118,14 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		Log:       log,
 	})
 	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-speaker", Host: f.node, Log: log})
-	sessions, err := bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Log: log})
+	var sessions *bgp.Server
+	paths := watchPaths(func(c bfd.Change) { sessions.StateChanged(c) }, log)
+	sessions, err = bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Detector: paths, Log: log})
 	if err != nil {
 		return err
 	}
 	edge := speaker.Edge{Source: source, Recorder: recorder, Sessions: sessions, Log: log}
-	parts := []task.Part{source.Run, recorder.Run, sessions.Run}
+	parts := []task.Part{source.Run, recorder.Run, sessions.Run, paths.Run}
 	members, err := f.membership(log, func(r why.Reason) {
 		if r.Code != why.OK {
 			recorder.Node(f.node, r)

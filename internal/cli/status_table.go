@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/controller"
 	"github.com/pharoslb/pharos/proxy"
@@ -121,6 +122,19 @@ func showController(w io.Writer, st *controller.Status, _ time.Time) {
 	services.write(w)
 }
 
+// bfdState tells a path's state, and within what time its failure is found.
+func bfdState(b *speaker.BFD) string {
+	switch {
+	case b == nil:
+		return ""
+	case b.State == bfd.Up.String():
+		return fmt.Sprintf("%s, %v", b.State, b.DetectionTime)
+	case b.Error != "":
+		return fmt.Sprintf("%s: %s", b.State, b.Error)
+	}
+	return b.State
+}
+
 func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 	fmt.Fprintf(w, "Speaker on %s\n", st.Node)
 	fmt.Fprintf(w, "  Cluster:        %s\n", known(st.Synced))
@@ -130,14 +144,14 @@ func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 	}
 	fmt.Fprintf(w, "  Members:        %s\n", members(st.Members))
 
-	sessions := table{{"PEER", "ADDRESS", "AS", "STATE", "SINCE", "ROUTES", "PENDING", "LAST ERROR"}}
+	sessions := table{{"PEER", "ADDRESS", "AS", "STATE", "SINCE", "BFD", "ROUTES", "PENDING", "LAST ERROR"}}
 	for _, s := range st.Sessions {
 		routes := s.Advertised
 		waiting := s.Pending
 		if s.State != bgp.Established.String() {
 			waiting = s.Desired
 		}
-		sessions.row(s.Peer, s.Addr, s.RemoteAS, s.State, age(now, s.Since), routes, waiting, s.LastError)
+		sessions.row(s.Peer, s.Addr, s.RemoteAS, s.State, age(now, s.Since), bfdState(s.BFD), routes, waiting, s.LastError)
 	}
 	sessions.write(w)
 

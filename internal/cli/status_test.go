@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/controller"
 	"github.com/pharoslb/pharos/dataplane"
@@ -73,7 +74,7 @@ func statuses() map[string]any {
 			Node: "cy01-net112", Synced: true, Revision: 42,
 			Config: speaker.ConfigStatus{Loaded: true, Stale: true, Reason: why.New(why.ConfigInvalid, "line 3: my-asn is missing")},
 			Sessions: []speaker.Session{
-				{Peer: "peer1", Addr: ap("10.10.2.210:179"), RemoteAS: 65210, State: bgp.Established.String(), Since: before(41 * time.Second), Advertised: 2},
+				{Peer: "peer1", Addr: ap("10.10.2.210:179"), RemoteAS: 65210, State: bgp.Established.String(), Since: before(41 * time.Second), Advertised: 2, BFD: &speaker.BFD{State: bfd.Up.String(), DetectionTime: 150 * time.Millisecond}},
 				{Peer: "peer2", Addr: ap("[fd00::210]:179"), RemoteAS: 65210, State: bgp.Active.String(), Since: before(26 * time.Hour), Desired: 2, LastError: "connect failed: connection refused"},
 			},
 			Services: []speaker.ServiceStatus{

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/speaker"
 	"github.com/pharoslb/pharos/why"
@@ -70,7 +71,8 @@ func speakerStatus() speaker.Status {
 		Node: "cy01-net112", Synced: true, Updates: 7, UpdateErrors: 1,
 		Config: speaker.ConfigStatus{Loaded: true, Stale: true, Reason: why.Reason{Code: why.ConfigInvalid}},
 		Sessions: []speaker.Session{
-			{Addr: netip.MustParseAddrPort("10.10.2.210:179"), State: bgp.Established.String(), Desired: 3, Advertised: 2, Pending: 1, Sent: bgp.Messages{Updates: 5, Keepalives: 100}},
+			{Addr: netip.MustParseAddrPort("10.10.2.210:179"), State: bgp.Established.String(), Desired: 3, Advertised: 2, Pending: 1, Sent: bgp.Messages{Updates: 5, Keepalives: 100},
+				BFD: &speaker.BFD{State: bfd.Up.String(), Ups: 2, Downs: 1, Sent: 1000, Received: 990, EchoesSent: 7, EchoesReceived: 6}},
 			{Addr: netip.MustParseAddrPort("[fd00::210]:1179"), State: bgp.Active.String(), Desired: 3},
 			{Peer: "tor2b", Addr: netip.MustParseAddrPort("[fd00::210]:1179"), State: bgp.Idle.String()},
 		},
@@ -102,13 +104,21 @@ func TestSpeakerScrape(t *testing.T) {
 	}
 }
 
-// metallb holds the names and labels that MetalLB's native mode serves.
+// metallb holds the names and labels that MetalLB's native mode serves, and those that
+// its FRR mode has for BFD, which the native one lacks.
 var metallb = map[string]map[string][]string{
 	"speaker": {
 		"metallb_bgp_session_up":                 {"peer"},
 		"metallb_bgp_updates_total":              {"peer"},
 		"metallb_bgp_announced_prefixes_total":   {"peer"},
 		"metallb_bgp_pending_prefixes_total":     {"peer"},
+		"metallb_bfd_session_up":                 {"peer"},
+		"metallb_bfd_session_up_events":          {"peer"},
+		"metallb_bfd_session_down_events":        {"peer"},
+		"metallb_bfd_control_packet_input":       {"peer"},
+		"metallb_bfd_control_packet_output":      {"peer"},
+		"metallb_bfd_echo_packet_input":          {"peer"},
+		"metallb_bfd_echo_packet_output":         {"peer"},
 		"metallb_speaker_announced":              {"ip", "node", "protocol", "service"},
 		"metallb_k8s_client_updates_total":       nil,
 		"metallb_k8s_client_update_errors_total": nil,
