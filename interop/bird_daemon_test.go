@@ -48,7 +48,23 @@ func (d *bird) conf() string {
 		if n.hold != nil {
 			fmt.Fprintf(&b, "\thold time %d;\n", *n.hold)
 		}
-		fmt.Fprintf(&b, "\tipv4 { import all; export filter exported_ipv4; next hop address %v; };\n\tipv6 { import all; export filter exported_ipv6; next hop address %v; };\n}\n", switch4, switch6)
+		for option, on := range map[string]bool{
+			"graceful restart on": n.restart, "long lived graceful restart on": n.longLived,
+			"enable extended messages on": n.extended, "ttl security on": n.gtsm,
+			"local role " + n.role: n.role != "",
+		} {
+			if on {
+				fmt.Fprintf(&b, "\t%s;\n", option)
+			}
+		}
+		channel := ""
+		if n.addPath {
+			channel += " add paths on;"
+		}
+		if n.hop6 {
+			channel += " extended next hop on;"
+		}
+		fmt.Fprintf(&b, "\tipv4 { import all; export filter exported_ipv4; next hop address %v;%s };\n\tipv6 { import all; export filter exported_ipv6; next hop address %v;%s };\n}\n", switch4, channel, switch6, channel)
 	}
 	for _, f := range []string{"4", "6"} {
 		fmt.Fprintf(&b, "protocol static own%s {\n\tipv%s;\n", f, f)

@@ -24,15 +24,19 @@ protocol kernel kernel6 { ipv6 { export all; }; merge paths on; }
 func (l *lab) bird(conf string) *process {
 	l.t.Helper()
 	file := l.file("bird.conf", birdHead+conf)
-	p := &process{run: func() func() {
-		stop := l.run("bird", "-f", "-c", file, "-s", "bird.ctl", "-P", "bird.pid")
+	p := &process{run: func(again bool) func() {
+		args := []string{"-f", "-c", file, "-s", "bird.ctl", "-P", "bird.pid"}
+		if again {
+			args = append(args, "-R")
+		}
+		stop := l.run("bird", args...)
 		l.eventually("BIRD's socket", func() error {
 			_, err := l.birdc("show status")
 			return err
 		})
 		return stop
 	}}
-	p.again()
+	p.first()
 	return p
 }
 

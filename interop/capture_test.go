@@ -60,16 +60,18 @@ func (c *capture) check() {
 	// The kernel hands packets over in lots: the capture is complete once it has a
 	// last one of our own.
 	const last = "the capture ends here"
-	l.must(l.sw.Do(func() error {
-		conn, err := net.Dial("udp", "10.10.2.112:9")
-		if err != nil {
+	l.eventually("the last packet", func() error {
+		if err := l.sw.Do(func() error {
+			conn, err := net.Dial("udp", "10.10.2.112:9")
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Write([]byte(last))
+			return err
+		}); err != nil {
 			return err
 		}
-		defer conn.Close()
-		_, err = conn.Write([]byte(last))
-		return err
-	}))
-	l.eventually("the last packet", func() error {
 		text, err := os.ReadFile(c.file)
 		if err == nil && !bytes.Contains(text, []byte(last)) {
 			err = fmt.Errorf("not in %d octets", len(text))

@@ -3,7 +3,6 @@ package interop
 import (
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +49,16 @@ type neighbor struct {
 	passive  bool // the daemon does not dial
 	// hold is the hold time the daemon proposes, in seconds; nil is its default.
 	hold *int
+	// restart offers graceful restart for longer than any test, in both roles,
+	// NOTIFICATIONs included where the daemon knows of them; longLived is stale time
+	// after that.
+	restart, longLived bool
+	// role is the daemon's (RFC 9234), "provider" or "peer".
+	role string
+	// addPath sends and receives several paths; enhanced is enhanced route refresh,
+	// extended are extended messages, gtsm is TTL security, and hop6 IPv4 with an IPv6
+	// next hop (RFC 8950).
+	addPath, enhanced, extended, gtsm, hop6 bool
 }
 
 func (n neighbor) internal() bool { return n.as == switchAS }
@@ -71,6 +80,7 @@ type path struct {
 	nextHop                       netip.Addr
 	med, localPref                uint32
 	communities, largeCommunities string // "65211:100 65211:101"
+	extCommunities                string // as the daemon writes them
 	stale                         bool
 }
 
@@ -90,36 +100,30 @@ var exported = []netip.Prefix{
 	netip.MustParsePrefix("2001:db8:ffff::/48"),
 }
 
-// daemons are all there are, by the name that subtests carry.
+// daemons are all there are, by the name that subtests carry; the one that takes
+// longest is first.
 var daemons = []struct {
 	name     string
 	programs []string
 	make     func(*lab) daemon
 }{
+	{"GoBGP", []string{"gobgpd", "gobgp"}, func(l *lab) daemon { return &gobgp{l: l} }},
 	{"FRR", []string{"vtysh", frrLib + "/zebra", frrLib + "/bgpd"}, func(l *lab) daemon { return &frr{l: l} }},
 	{"BIRD", []string{"bird", "birdc"}, func(l *lab) daemon { return &bird{l: l} }},
 	{"OpenBGPD", []string{openbgpd, "bgpctl"}, func(l *lab) daemon { return &obgpd{l: l} }},
-	{"GoBGP", []string{"gobgpd", "gobgp"}, func(l *lab) daemon { return &gobgp{l: l} }},
 }
 
 // process is a running daemon that can be killed and run again.
 type process struct {
 	stop func()
-	run  func() (stop func())
+	// run starts it; again says that it ran before, which some need to be told to
+	// restart gracefully.
+	run func(again bool) (stop func())
 }
 
+func (p *process) first() { p.stop = p.run(false) }
 func (p *process) kill()  { p.stop() }
-func (p *process) again() { p.stop = p.run() }
-
-// found tells which of the programs is missing.
-func found(programs ...string) error {
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (p *process) again() { p.stop = p.run(true) }
 
 // only returns the one path from a neighbor.
 func only(paths []path, n neighbor) (path, error) {

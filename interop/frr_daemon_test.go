@@ -22,6 +22,11 @@ func (d *frr) start(neighbors []neighbor) {
  no bgp ebgp-requires-policy
  no bgp network import-check
  no bgp default ipv4-unicast
+ coalesce-time 10
+ bgp graceful-restart restart-time 120
+ bgp graceful-restart notification
+ bgp graceful-restart preserve-fw-state
+ bgp long-lived-graceful-restart stale-time 120
 `, switchAS)
 	for _, n := range neighbors {
 		line := func(format string, args ...any) {
@@ -40,8 +45,23 @@ func (d *frr) start(neighbors []neighbor) {
 		if n.hold != nil {
 			line("timers %d %d", *n.hold/3, *n.hold)
 		}
+		if n.restart {
+			line("graceful-restart")
+		}
+		if n.role != "" {
+			line("local-role %s", n.role)
+		}
+		if n.gtsm {
+			line("ttl-security hops 1")
+		}
+		if n.hop6 {
+			line("capability extended-nexthop")
+		}
 		for _, text := range []*strings.Builder{&v4, &v6} {
 			fmt.Fprintf(text, "  neighbor %v activate\n  neighbor %v prefix-list exported out\n", n.remote, n.remote)
+			if n.addPath {
+				fmt.Fprintf(text, "  neighbor %v addpath-tx-all-paths\n", n.remote)
+			}
 		}
 	}
 	fmt.Fprintf(&b, " address-family ipv4 unicast\n%s exit-address-family\n", &v4)
@@ -86,15 +106,16 @@ func (d *frr) routes(p netip.Prefix) ([]path, error) {
 	type text struct{ String string }
 	var answer struct {
 		Paths []struct {
-			ASPath         text
-			Origin         string
-			Metric, LocPrf uint32
-			Community      text
-			LargeCommunity text
-			NextHops       []struct{ IP, Scope string }
-			Peer           struct{ PeerID string }
-			Stale          bool
-			Sourced        bool
+			ASPath            text
+			Origin            string
+			Metric, LocPrf    uint32
+			Community         text
+			LargeCommunity    text
+			ExtendedCommunity text
+			NextHops          []struct{ IP, Scope string }
+			Peer              struct{ PeerID string }
+			Stale             bool
+			Sourced           bool
 		}
 	}
 	if _, err := d.decode(&answer, fmt.Sprintf("show bgp %s unicast %v", family(p.Addr()), p)); err != nil {
@@ -104,7 +125,7 @@ func (d *frr) routes(p netip.Prefix) ([]path, error) {
 	for _, a := range answer.Paths {
 		q := path{
 			aspath: a.ASPath.String, origin: strings.ToLower(a.Origin), med: a.Metric, localPref: a.LocPrf,
-			communities: a.Community.String, largeCommunities: a.LargeCommunity.String, stale: a.Stale,
+			communities: a.Community.String, largeCommunities: a.LargeCommunity.String, stale: a.Stale, extCommunities: a.ExtendedCommunity.String,
 		}
 		if !a.Sourced {
 			q.from, _ = netip.ParseAddr(a.Peer.PeerID)

@@ -40,7 +40,7 @@ func (l *lab) frr(conf string) *process {
 		_, err := os.Stat(filepath.Join(l.dir, "zserv.api"))
 		return err
 	})
-	p := &process{run: func() func() {
+	p := &process{run: func(bool) func() {
 		os.Remove(filepath.Join(l.dir, "bgpd.vty"))
 		stop := start("bgpd", "-f", bgpd)
 		l.eventually("bgpd's terminal", func() error {
@@ -49,7 +49,7 @@ func (l *lab) frr(conf string) *process {
 		})
 		return stop
 	}}
-	p.again()
+	p.first()
 	return p
 }
 

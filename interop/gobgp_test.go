@@ -41,8 +41,23 @@ idle-hold-time-after-reset = 1
 		if n.hold != nil {
 			fmt.Fprintf(&b, "hold-time = %d\n", *n.hold)
 		}
+		if n.restart {
+			fmt.Fprintf(&b, "[neighbors.graceful-restart.config]\nenabled = true\nnotification-enabled = true\nlong-lived-enabled = %v\nrestart-time = 120\n", n.longLived)
+		}
+		if n.gtsm {
+			b.WriteString("[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n")
+		}
+		if n.addPath {
+			b.WriteString("[neighbors.add-paths.config]\nreceive = true\nsend-max = 8\n")
+		}
 		for _, family := range []string{"ipv4-unicast", "ipv6-unicast"} {
 			fmt.Fprintf(&b, "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"%s\"\n", family)
+			if n.restart {
+				b.WriteString("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n")
+			}
+			if n.longLived {
+				b.WriteString("[neighbors.afi-safis.long-lived-graceful-restart.config]\nenabled = true\nrestart-time = 120\n")
+			}
 		}
 	}
 	b.WriteString("[[policy-definitions]]\nname = \"own\"\n")
@@ -63,15 +78,19 @@ masklength-range = "%d..%d"
 `, i, p, p.Bits(), p.Addr().BitLen())
 	}
 	conf := l.file("gobgpd.toml", b.String())
-	d.run = func() func() {
-		stop := l.run("gobgpd", "-f", conf, "-t", "toml", "--api-hosts", "127.0.0.1:50051", "--pprof-disable")
+	d.run = func(again bool) func() {
+		args := []string{"-f", conf, "-t", "toml", "--api-hosts", "127.0.0.1:50051", "--pprof-disable"}
+		if again {
+			args = append(args, "-r")
+		}
+		stop := l.run("gobgpd", args...)
 		l.eventually("GoBGP's API", func() error {
 			_, err := l.ask("gobgp", "global")
 			return err
 		})
 		return stop
 	}
-	d.again()
+	d.first()
 }
 
 func (d *gobgp) ask(into any, args ...string) (string, error) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -240,7 +241,46 @@ func (l *lab) wantKernel(prefix string, hops ...string) {
 type speaker struct {
 	*bgp.Server
 	heard *bgptest.Recorder
+	paths *paths
 	stop  func()
+}
+
+// paths records, beside what a Recorder does, every path to a prefix that any peer
+// announced (RFC 7911).
+type paths struct {
+	*bgptest.Recorder
+	mu   sync.Mutex
+	seen map[netip.Prefix]map[uint32]*wire.Attrs
+}
+
+// Update implements bgp.Handler.
+func (r *paths) Update(peer string, u *wire.Update) {
+	r.mu.Lock()
+	for i, p := range u.Withdrawn {
+		delete(r.seen[p], id(u.WithdrawnPaths, i))
+	}
+	for i, p := range u.NLRI {
+		if r.seen[p] == nil {
+			r.seen[p] = make(map[uint32]*wire.Attrs)
+		}
+		r.seen[p][id(u.NLRIPaths, i)] = u.Attrs
+	}
+	r.mu.Unlock()
+	r.Recorder.Update(peer, u)
+}
+
+// to is how many paths there are to a prefix.
+func (r *paths) to(prefix string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen[netip.MustParsePrefix(prefix)])
+}
+
+func id(ids []uint32, i int) uint32 {
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[i]
 }
 
 // transport opens sockets in a node's namespace.
@@ -285,8 +325,9 @@ func (l *lab) serve(m machine, listen []netip.AddrPort, peers ...bgp.Config) *sp
 	l.t.Helper()
 	x := transport{m.NS}
 	s := &speaker{heard: bgptest.NewRecorder()}
+	s.paths = &paths{Recorder: s.heard, seen: make(map[netip.Prefix]map[uint32]*wire.Attrs)}
 	opt := bgp.Options{
-		Dialer: x, Handler: s.heard, ListenAddrs: listen,
+		Dialer: x, Handler: s.paths, ListenAddrs: listen,
 		Log: slog.New(slog.NewTextHandler(testLog{l.t}, nil)).With("node", m.Name()),
 	}
 	if len(listen) > 0 {

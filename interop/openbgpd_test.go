@@ -59,6 +59,14 @@ func (d *obgpd) start(neighbors []neighbor) {
 		if n.passive {
 			fmt.Fprintf(&b, "\tpassive\n")
 		}
+		for option, on := range map[string]bool{
+			"announce policy " + n.role: n.role != "", "announce enhanced refresh yes": n.enhanced, "ttl-security yes": n.gtsm,
+			"announce add-path recv yes\n\tannounce add-path send all": n.addPath,
+		} {
+			if on {
+				fmt.Fprintf(&b, "\t%s\n", option)
+			}
+		}
 		fmt.Fprintf(&b, "}\n")
 	}
 	fmt.Fprintf(&b, "allow from any\ndeny to any\n")
@@ -67,7 +75,7 @@ func (d *obgpd) start(neighbors []neighbor) {
 	}
 	d.conf = l.file("bgpd.conf", b.String())
 	l.must(os.Chmod(d.conf, 0o600)) // it insists
-	d.run = func() func() {
+	d.run = func(bool) func() {
 		os.Remove(d.ctl)
 		stop := l.run(openbgpd, "-d", "-f", d.conf)
 		l.eventually("OpenBGPD's socket", func() error {
@@ -76,7 +84,7 @@ func (d *obgpd) start(neighbors []neighbor) {
 		})
 		return stop
 	}
-	d.again()
+	d.first()
 }
 
 func (d *obgpd) ask(args ...string) (string, error) {

@@ -20,8 +20,8 @@ func weDoNot(c *bgp.Config)  { c.Passive = true } // dial
 func strangers(n *neighbor)  { n.as = 65299 }
 func holdZero(c *bgp.Config) { c.HoldTime = new(time.Duration) }
 
-// stories are told in this order; the last one kills the daemon.
-var stories = []story{
+// basics are the stories of sessions, routes and their ends.
+var basics = []story{
 	{name: "we dial", neighbor: passive, tell: func(s *scene) {
 		s.exchange()
 		if st := s.Status()[0]; st.Incoming || st.HoldTime != bgp.DefaultHoldTime || !st.AS4 {
@@ -96,7 +96,7 @@ var stories = []story{
 			s.t.Errorf("ended by %v", d)
 		}
 		s.must(s.enable(s.n))
-		s.up(2)
+		s.back()
 	}},
 	{name: "the daemon resets", tell: func(s *scene) {
 		s.up(1)
@@ -105,9 +105,7 @@ var stories = []story{
 			d.Notification.Code != wire.CodeCease || d.Notification.Subcode != wire.SubCeaseReset {
 			s.t.Errorf("ended by %v", d)
 		}
-		if s.name != "GoBGP" { // it takes no connection for 30 s after a reset
-			s.up(2)
-		}
+		s.back()
 	}},
 	{name: "we say goodbye", tell: func(s *scene) {
 		s.announce("switch", incomplete, s.prefix4(1))
@@ -127,7 +125,7 @@ var stories = []story{
 	{name: "the daemon has another AS than we think", peer: func(c *bgp.Config) { c.RemoteAS = 65299 }, tell: func(s *scene) {
 		s.refused(bgp.CauseProtocolError)
 	}},
-	{name: "10,000 prefixes", also: true, tell: func(s *scene) {
+	{name: "10,000 prefixes", also: 1, tell: func(s *scene) {
 		const n = 10_000
 		var table []bgp.Change
 		for i := range n {
@@ -135,7 +133,7 @@ var stories = []story{
 			table = append(table, bgp.Change{Peer: "switch", Prefix: p, Attrs: incomplete})
 		}
 		s.up(1)
-		s.also.up(1)
+		s.also[0].up(1)
 		began := time.Now()
 		s.Apply(table)
 		count := func(want int) {
@@ -158,7 +156,7 @@ var stories = []story{
 			}
 			return n
 		}
-		h := s.also.heard.Wait(s.t, "switch", "all prefixes", func(h bgptest.Heard) bool { return passedOn(h) == n })
+		h := s.also[0].heard.Wait(s.t, "switch", "all prefixes", func(h bgptest.Heard) bool { return passedOn(h) == n })
 		if a := h.Routes[netip.MustParsePrefix("172.20.39.15/32")]; a == nil || a.ASPath.String() != "65210 65211" {
 			s.t.Errorf("the last one: %+v", a)
 		}
@@ -167,20 +165,8 @@ var stories = []story{
 			table[i].Attrs = nil
 		}
 		s.Apply(table)
-		s.also.heard.Wait(s.t, "switch", "no prefix", func(h bgptest.Heard) bool { return passedOn(h) == 0 })
+		s.also[0].heard.Wait(s.t, "switch", "no prefix", func(h bgptest.Heard) bool { return passedOn(h) == 0 })
 		count(0)
-	}},
-	{name: "killed", tell: func(s *scene) {
-		s.announce("switch", incomplete, s.prefix4(1), s.prefix6(1))
-		s.wantRoute(s.prefix4(1), nil)
-		s.kill()
-		if d := s.down(); d.Cause != bgp.CauseConnectionLost {
-			s.t.Errorf("ended by %v", d)
-		}
-		s.again()
-		s.up(2)
-		s.wantRoute(s.prefix4(1), nil)
-		s.wantRoute(s.prefix6(1), nil)
 	}},
 }
 
@@ -191,8 +177,17 @@ func tellSigned(s *scene) {
 	}
 }
 
-// refused waits for OPEN to fail for its AS number, twice, so that the pause between
-// the two is seen to end.
+// back waits for the second session. GoBGP takes no connection for 5 s after most
+// ends of one, and for 30 s after a reset; we do not wait for it.
+func (s *scene) back() {
+	s.t.Helper()
+	if s.name != "GoBGP" {
+		s.up(2)
+	}
+}
+
+// refused waits for OPEN to fail for its AS number, twice where that does not
+// take long, so that the pause between the two is seen to end.
 func (s *scene) refused(cause bgp.Cause) {
 	s.t.Helper()
 	s.eventually("Bad Peer AS", func() error {
@@ -204,7 +199,7 @@ func (s *scene) refused(cause bgp.Cause) {
 		if d.Cause != cause || d.Notification == nil || d.Notification.Code != wire.CodeOpen || d.Notification.Subcode != wire.SubOpenBadPeerAS {
 			return fmt.Errorf("last error: %v", d)
 		}
-		if opens := st.Sent.Opens; opens < 2 {
+		if opens := st.Sent.Opens; opens < 2 && s.name != "GoBGP" {
 			return fmt.Errorf("%d attempts", opens)
 		}
 		return nil

@@ -3,6 +3,7 @@ package interop
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/pharoslb/pharos/bgp"
@@ -18,8 +19,8 @@ type story struct {
 	// neighbor changes what the daemon is configured with, peer what we are.
 	neighbor func(*neighbor)
 	peer     func(*bgp.Config)
-	// also gives the story a second node, in an AS of its own.
-	also bool
+	// also is how many more nodes the story has, in another AS.
+	also int
 	tell func(*scene)
 }
 
@@ -32,7 +33,7 @@ type scene struct {
 	name string // of the daemon
 	m    machine
 	n    neighbor
-	also *scene // nil unless the story asks for it
+	also []*scene
 }
 
 // TestStories starts every daemon once, with a neighbor for each story, and tells
@@ -57,15 +58,15 @@ func TestStories(t *testing.T) {
 				neighbors = append(neighbors, n)
 				return &scene{name: x.name, m: m, n: n}
 			}
-			told := stories[:0:0]
-			for _, st := range stories {
+			var told []story
+			for _, st := range slices.Concat(basics, extensions, ends) {
 				if st.lacks[x.name] != "" {
 					continue
 				}
 				told = append(told, st)
 				s := enter(st)
-				if st.also {
-					s.also = enter(story{neighbor: func(n *neighbor) { n.as = nodeAS + 1 }})
+				for range st.also {
+					s.also = append(s.also, enter(story{neighbor: func(n *neighbor) { n.as = nodeAS + 1 }}))
 				}
 				scenes = append(scenes, s)
 			}
@@ -75,16 +76,16 @@ func TestStories(t *testing.T) {
 			for i, st := range told {
 				t.Run(st.name, func(t *testing.T) {
 					s := scenes[i]
-					for _, s := range []*scene{s.also, s} {
-						if s != nil {
-							s.lab, s.daemon = l.on(t), d
-							s.speaker = s.speak(s.m, s.m.peer(s.config, func(c *bgp.Config) {
-								if st.peer != nil && s.also == nil {
-									st.peer(c)
-								}
-							}))
-						}
+					for _, other := range s.also {
+						other.lab, other.daemon = l.on(t), d
+						other.speaker = other.speak(other.m, other.m.peer(other.config))
 					}
+					s.lab, s.daemon = l.on(t), d
+					edit := st.peer
+					if edit == nil {
+						edit = func(*bgp.Config) {}
+					}
+					s.speaker = s.speak(s.m, s.m.peer(s.config, edit))
 					st.tell(s)
 				})
 			}
@@ -183,7 +184,7 @@ func (s *scene) exchange() {
 		aspath = ""
 	}
 	for prefix, hop := range map[string]netip.Addr{s.prefix4(1): s.m.v4, s.prefix6(1): s.m.v6} {
-		want := path{s.n.remote, aspath, "incomplete", hop, 7, 100, "65211:100 65211:101", "65211:1:2", false}
+		want := path{s.n.remote, aspath, "incomplete", hop, 7, 100, "65211:100 65211:101", "65211:1:2", "", false}
 		s.wantRoute(prefix, func(p path) error {
 			if !s.n.internal() {
 				p.localPref = 100 // the daemon's own affair

@@ -1,0 +1,299 @@
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/wire"
+)
+
+func restart(n *neighbor)   { n.restart = true }
+func longLived(n *neighbor) { n.restart, n.longLived = true, true }
+
+// weRestart asks the daemon to keep our routes, and helps it.
+func weRestart(c *bgp.Config) { c.GracefulRestart = &bgp.GracefulRestart{Restart: 2 * time.Minute} }
+
+// what the daemon says of a NOTIFICATION's text.
+const text = "replace the fan"
+
+var noRole = map[string]string{"GoBGP": "it does not know roles"}
+
+// extensions are the stories of what came after RFC 4271.
+var extensions = []story{
+	{name: "we shut down with a text", lacks: map[string]string{"BIRD": "it writes the text to its log only"}, tell: func(s *scene) {
+		s.up(1)
+		s.change(func(c *bgp.Config) { c.Shutdown, c.ShutdownText = true, text })
+		s.wantWords(s.daemon, s.n, text)
+		s.change(func(c *bgp.Config) {})
+		s.back()
+	}},
+	{name: "we reset with a text", lacks: map[string]string{
+		"BIRD": "it writes the text to its log only", "FRR": "it forgets the text when the session is back",
+	}, tell: func(s *scene) {
+		s.up(1)
+		s.Reset(text, "switch")
+		s.wantWords(s.daemon, s.n, text)
+	}},
+	{name: "we ask for an enhanced refresh", neighbor: func(n *neighbor) { n.enhanced = true }, peer: weRestart, lacks: map[string]string{
+		"GoBGP": "it does not know enhanced route refresh", "OpenBGPD": "7.7 gives no answer on a session that is new",
+	}, tell: func(s *scene) {
+		s.must(s.originate(route{prefix: netip.MustParsePrefix("2001:db8:ffff:2::/64")}))
+		s.hear("2001:db8:ffff:2::/64")
+		s.Refresh(wire.IPv6Unicast, "switch")
+		s.eventually("the refresh", func() error {
+			story := s.heard.Heard("switch").Story
+			if begin := slices.Index(story, "refresh begins "+wire.IPv6Unicast.String()); begin < 0 || !slices.Contains(story[begin:], "refresh ends "+wire.IPv6Unicast.String()) {
+				return fmt.Errorf("not yet: %v", story)
+			}
+			return nil
+		})
+	}},
+	{name: "the daemon asks for an enhanced refresh", neighbor: func(n *neighbor) { n.enhanced = true }, lacks: map[string]string{
+		"GoBGP": "it does not know enhanced route refresh", "BIRD": "2.0.12 does not tell what it was sent", "FRR": "8.4 does not tell what it was sent",
+	}, tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1), s.prefix6(1))
+		s.wantRoute(s.prefix4(1), nil)
+		s.wantRoute(s.prefix6(1), nil)
+		s.must(s.refresh(s.n))
+		s.wantWords(s.daemon, s.n, `"borr": 2`)
+		s.wantWords(s.daemon, s.n, `"eorr": 2`)
+		s.wantRoute(s.prefix4(1), nil)
+		s.wantRoute(s.prefix6(1), nil)
+	}},
+	{name: "several paths from us", neighbor: func(n *neighbor) { n.addPath = true }, peer: func(c *bgp.Config) { c.AddPath = wire.AddPathBoth }, tell: func(s *scene) {
+		var changes []bgp.Change
+		for i := range uint32(3) {
+			for _, p := range []string{s.prefix4(1), s.prefix6(1)} {
+				changes = append(changes, bgp.Change{Peer: "switch", Prefix: netip.MustParsePrefix(p), Path: i + 1, Attrs: &bgp.Attrs{MED: &i}})
+			}
+		}
+		s.Apply(changes)
+		want := func(n int) {
+			s.t.Helper()
+			for _, prefix := range []string{s.prefix4(1), s.prefix6(1)} {
+				s.eventually(fmt.Sprintf("%d paths to %s", n, prefix), func() error {
+					paths, err := s.routes(netip.MustParsePrefix(prefix))
+					meds := make(map[uint32]bool)
+					for _, p := range paths {
+						meds[p.med] = true
+					}
+					if err == nil && len(meds) != n {
+						err = fmt.Errorf("%d: %+v", len(meds), paths)
+					}
+					return err
+				})
+			}
+		}
+		want(3)
+		for i := range changes[:2] {
+			changes[i].Attrs = nil
+		}
+		s.Apply(changes[:2])
+		want(2)
+	}},
+	{name: "several paths from the daemon", also: 2, neighbor: func(n *neighbor) { n.addPath, n.as = true, 65213 }, peer: func(c *bgp.Config) { c.AddPath = wire.AddPathBoth }, tell: func(s *scene) {
+		const prefix = "172.20.255.1/32"
+		s.also[0].announce("switch", incomplete, prefix)
+		s.also[1].announce("switch", incomplete, prefix)
+		s.eventually("two paths", func() error {
+			if n := s.paths.to(prefix); n != 2 {
+				return fmt.Errorf("%d", n)
+			}
+			return nil
+		})
+		s.also[0].announce("switch", nil, prefix)
+		s.eventually("one path", func() error {
+			if n := s.paths.to(prefix); n != 1 {
+				return fmt.Errorf("%d", n)
+			}
+			return nil
+		})
+	}},
+	{name: "the daemon provides", neighbor: func(n *neighbor) { n.role = "provider" }, peer: func(c *bgp.Config) {
+		role := wire.RoleCustomer
+		c.Role, c.StrictRole = &role, true
+	}, lacks: noRole, tell: func(s *scene) {
+		s.up(1)
+		s.must(s.originate(route{prefix: netip.MustParsePrefix("198.18.255.0/24")}))
+		if a := s.hear("198.18.255.0/24"); a.OnlyToCustomer != switchAS {
+			s.t.Errorf("only to customers of %d, want %d", a.OnlyToCustomer, switchAS)
+		}
+		s.must(s.withdraw(netip.MustParsePrefix("198.18.255.0/24")))
+	}},
+	{name: "roles do not match", neighbor: func(n *neighbor) { n.role = "peer" }, peer: func(c *bgp.Config) {
+		role := wire.RoleProvider
+		c.Role = &role
+	}, lacks: noRole, tell: func(s *scene) {
+		s.eventually("Role Mismatch", func() error {
+			st := s.Status()[0]
+			if d := st.LastError.Down; st.Establishments > 0 || d.Notification == nil || d.Notification.Subcode != wire.SubOpenRoleMismatch {
+				return fmt.Errorf("established %d times, last error: %v", st.Establishments, d)
+			}
+			return nil
+		})
+	}},
+	{name: "IPv4 by an IPv6 next hop", neighbor: func(n *neighbor) { overIPv6(n); n.hop6 = true }, peer: func(c *bgp.Config) { c.NextHopIPv4 = netip.Addr{} }, lacks: map[string]string{
+		"OpenBGPD": "7.7 does not know extended next hops",
+		"GoBGP":    "it offers extended next hops over IPv4 only",
+	}, tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1))
+		s.wantRoute(s.prefix4(1), func(p path) error {
+			if p.nextHop != s.m.v6 {
+				return fmt.Errorf("next hop %v", p.nextHop)
+			}
+			return nil
+		})
+		s.eventually("the kernel's route", func() error {
+			out, err := s.sw.Output(s.t.Context(), "ip", "route", "show", strings.TrimSuffix(s.prefix4(1), "/32"))
+			if err == nil && !strings.Contains(out, "via inet6 ") {
+				err = errors.New(out)
+			}
+			return err
+		})
+	}},
+	{name: "TTL security", neighbor: func(n *neighbor) { n.gtsm = true }, peer: func(c *bgp.Config) { c.TTLSecurity = 1 }, tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1))
+		s.wantRoute(s.prefix4(1), nil)
+	}},
+	{name: "we drain", tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1))
+		s.wantRoute(s.prefix4(1), nil)
+		s.change(func(c *bgp.Config) { c.GracefulShutdown = true })
+		s.wantRoute(s.prefix4(1), func(p path) error {
+			if c := strings.ToLower(strings.ReplaceAll(p.communities, "_", "-")); c != "65535:0" && c != "graceful-shutdown" {
+				return fmt.Errorf("communities %q", p.communities)
+			}
+			return nil
+		})
+		if h := s.heard.Heard("switch"); h.Ups != 1 || !h.Up {
+			s.t.Errorf("the session was touched: %v", h.Story)
+		}
+	}},
+	{name: "link bandwidth", lacks: map[string]string{
+		"BIRD": "2.0.12 shows it as a number", "OpenBGPD": "7.7 shows it as a number", "GoBGP": "its command line does not decode it",
+	}, tell: func(s *scene) {
+		s.announce("switch", &bgp.Attrs{ExtCommunities: []wire.ExtCommunity{wire.LinkBandwidth(nodeAS, 1.25e6, false)}}, s.prefix4(1))
+		s.wantRoute(s.prefix4(1), func(p path) error {
+			if p.extCommunities != "LB:65211:1250000 (10.000 Mbps)" {
+				return fmt.Errorf("got %q", p.extCommunities)
+			}
+			return nil
+		})
+	}},
+	{name: "a dynamic neighbor", peer: func(c *bgp.Config) {
+		c.RemoteAddr, c.LocalAddr, c.RemotePrefix = netip.Addr{}, netip.Addr{}, netip.MustParsePrefix("10.10.2.208/29")
+	}, tell: func(s *scene) {
+		s.must(s.originate(route{prefix: netip.MustParsePrefix("198.18.254.0/24")}))
+		s.eventually("its route", func() error {
+			if h := s.heard.Heard(switch4.String()); h.Routes[netip.MustParsePrefix("198.18.254.0/24")] == nil {
+				return fmt.Errorf("not yet: %v, %+v", h.Story, s.Status())
+			}
+			return nil
+		})
+		s.must(s.withdraw(netip.MustParsePrefix("198.18.254.0/24")))
+	}},
+	{name: "we restart gracefully", neighbor: restart, peer: weRestart, tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1), s.prefix4(2), s.prefix6(1))
+		for _, p := range []string{s.prefix4(1), s.prefix4(2), s.prefix6(1)} {
+			s.wantRoute(p, nil)
+		}
+		// No goodbye; the routes stay.
+		s.stop()
+		s.eventually("the end of the session", func() error {
+			d, err := s.session(s.n)
+			if err == nil && d.up {
+				err = errors.New("still up")
+			}
+			return err
+		})
+		for _, p := range []string{s.prefix4(1), s.prefix4(2), s.prefix6(1)} {
+			s.wantRoute(p, func(q path) error {
+				if s.name != "BIRD" && !q.stale { // it does not tell
+					return errors.New("not stale")
+				}
+				return nil
+			})
+		}
+		// What is announced again stays, the rest goes at the End-of-RIB.
+		back := s.speak(s.m, s.m.peer(s.config, weRestart))
+		back.announce("switch", incomplete, s.prefix4(1), s.prefix6(1))
+		s.wantNone(s.daemon, s.n, s.prefix4(2))
+		for _, p := range []string{s.prefix4(1), s.prefix6(1)} {
+			s.wantRoute(p, func(q path) error {
+				if q.stale {
+					return errors.New("stale")
+				}
+				return nil
+			})
+		}
+	}},
+	{name: "our routes are long-lived", neighbor: longLived, peer: func(c *bgp.Config) {
+		c.GracefulRestart = &bgp.GracefulRestart{Restart: time.Second, LongLived: time.Minute}
+	}, lacks: map[string]string{"OpenBGPD": "7.7 does not know long-lived graceful restart"}, tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1))
+		s.wantRoute(s.prefix4(1), nil)
+		s.stop()
+		s.wantRoute(s.prefix4(1), func(q path) error {
+			if c := strings.ToLower(strings.ReplaceAll(q.communities, "_", "-")); c != "65535:6" && c != "llgr-stale" {
+				return fmt.Errorf("communities %q", q.communities)
+			}
+			return nil
+		})
+	}},
+	{name: "the daemon resets, with NOTIFICATIONs in graceful restart", neighbor: restart, peer: weRestart, lacks: map[string]string{
+		"BIRD": "2.0.12 does not know RFC 8538", "OpenBGPD": "7.7 does not know RFC 8538",
+	}, tell: func(s *scene) {
+		s.up(1)
+		s.must(s.reset(s.n))
+		d := s.down()
+		keep := 2
+		if inner, hard := d.Notification.HardReset(); hard && inner.Subcode == wire.SubCeaseReset {
+			keep = 0 // as FRR wants it
+		}
+		if d.Cause != bgp.CausePeerNotification || len(d.Retain) != keep {
+			s.t.Errorf("ended by %v, keeping %+v", d, d.Retain)
+		}
+	}},
+}
+
+// ends are the stories that kill the daemon.
+var ends = []story{
+	{name: "killed", tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1), s.prefix6(1))
+		s.wantRoute(s.prefix4(1), nil)
+		s.kill()
+		if d := s.down(); d.Cause != bgp.CauseConnectionLost || d.Retain != nil {
+			s.t.Errorf("ended by %v, keeping %+v", d, d.Retain)
+		}
+		s.again()
+		s.up(2)
+		s.wantRoute(s.prefix4(1), nil)
+		s.wantRoute(s.prefix6(1), nil)
+	}},
+	{name: "killed, with graceful restart", neighbor: restart, peer: weRestart, lacks: map[string]string{
+		"OpenBGPD": "7.7 helps others only",
+	}, tell: func(s *scene) {
+		s.up(1)
+		s.kill()
+		if d := s.down(); d.Cause != bgp.CauseConnectionLost || len(d.Retain) != 2 || d.Retain[0].Restart != 2*time.Minute {
+			s.t.Errorf("ended by %v, keeping %+v", d, d.Retain)
+		}
+		s.again()
+		if h := s.up(2); !slices.Equal(h.Session.Preserved, both) {
+			s.t.Errorf("it says that it kept %v", h.Session.Preserved)
+		}
+	}},
+}
+
+// change changes our configuration.
+func (s *scene) change(edit func(*bgp.Config)) {
+	s.t.Helper()
+	c := s.m.peer(s.config)
+	edit(&c)
+	s.must(s.SetPeers([]bgp.Config{c}))
+}
