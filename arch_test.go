@@ -70,7 +70,7 @@ var rules = []rule{
 	{"interop", []string{"..."}},
 	{"bench/...", []string{"..."}},
 	// Engines as libraries, without the roles.
-	{"examples/announce", []string{"bgp", "bgp/wire", "internal/linux/bgptcp"}},
+	{"examples/announce", []string{"bfd", "bgp", "bgp/wire", "internal/linux/bfdudp", "internal/linux/bgptcp"}},
 }
 
 // covers reports whether pattern names pkg.

@@ -1,24 +1,25 @@
-// Command announce originates a file's prefixes, one a line, to a BGP neighbor: the
-// engine as a library, without Kubernetes.
+// Command announce originates FILE's prefixes, one a line, to a BGP neighbor: the engine
+// as a library, without Kubernetes.
 //
 //	printf '192.0.2.1/32\n192.0.2.2/32\n' >vips
 //	go run ./examples/announce -local 65001@10.0.0.1 -peer 65000@10.0.0.254 vips
 //
-// After a change of the file, SIGHUP has it read again, and what differs is sent. An
-// IPv6 address with a port is written in brackets. SIGINT and SIGTERM say goodbye.
+// After a change of the file, SIGHUP has it read again, and what differs is sent. With
+// -bfd 50msx3 the path is watched as well. SIGINT and SIGTERM say goodbye.
 package main
 
 import (
 	"context"
 	"flag"
-	"fmt"
-	"log/slog"
+	"log"
 	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/internal/linux/bfdudp"
 	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 )
 
@@ -26,53 +27,49 @@ func main() {
 	c := bgp.Config{Name: "peer"}
 	flag.Func("local", "our `AS@ADDRESS`", func(s string) error { return endpoint(s, &c.LocalAS, &c.LocalAddr, nil) })
 	flag.Func("peer", "the neighbor's `AS@ADDRESS[:PORT]`", func(s string) error { return endpoint(s, &c.RemoteAS, &c.RemoteAddr, &c.RemotePort) })
+	flag.Func("bfd", "watch the path: `INTERVALxMULT`", func(s string) (err error) { c.BFD, err = watch(s); return err })
 	flag.Parse()
+	last := c.LocalAddr.As16()
+	c.RouterID = netip.AddrFrom4([4]byte(last[12:])) // any number that is ours alone (RFC 6286)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := announce(ctx, c, flag.Arg(0)); err != nil {
-		fmt.Fprintln(os.Stderr, "announce:", err)
-		os.Exit(1)
+		log.Fatal("announce: ", err)
 	}
 }
 
 func announce(ctx context.Context, c bgp.Config, file string) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	last := c.LocalAddr.As16()
-	c.RouterID = netip.AddrFrom4([4]byte(last[12:])) // any number that is ours alone (RFC 6286)
-	server, err := bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Log: slog.Default()})
-	if err != nil {
-		return err
+	opt := bgp.Options{Dialer: bgptcp.Dialer{}}
+	var server *bgp.Server
+	if c.BFD != nil {
+		packets, err := bfdudp.Open()
+		if err != nil {
+			return err
+		}
+		tell := bfd.HandlerFunc(func(c bfd.Change) { server.StateChanged(c) })
+		paths, _ := bfd.NewServer(bfd.Options{Transport: packets, Handler: tell})
+		opt.Detector = paths
+		go paths.Run(ctx)
 	}
+	server, _ = bgp.NewServer(opt)
 	if err := server.SetPeers([]bgp.Config{c}); err != nil {
 		return err
 	}
-	if err := replace(server, c.Name, file); err != nil {
+	routes, err := read(file)
+	if err != nil {
 		return err
 	}
+	server.Replace(c.Name, routes)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
 	go func() {
 		for range hangup {
-			if err := replace(server, c.Name, file); err != nil {
-				slog.Error("the file is refused; what was announced stays", "err", err)
+			if routes, err := read(file); err != nil {
+				log.Print("the file is refused; what was announced stays: ", err)
+			} else {
+				server.Replace(c.Name, routes)
 			}
 		}
 	}()
 	return server.Run(ctx)
-}
-
-var attrs = new(bgp.Attrs) // one set for all, so that they share UPDATEs
-
-// replace has the neighbor hold the file's prefixes in place of those before.
-func replace(server *bgp.Server, peer, file string) error {
-	prefixes, err := read(file)
-	if err == nil {
-		server.Replace(peer, func(yield func(netip.Prefix, *bgp.Attrs) bool) {
-			for _, p := range prefixes {
-				if !yield(p, attrs) {
-					return
-				}
-			}
-		})
-	}
-	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
@@ -147,6 +148,18 @@ func TestEndpoint(t *testing.T) {
 		}
 		if err != nil || as != test.as || addr != netip.MustParseAddr(test.addr) || port != test.port {
 			t.Errorf("%q: AS %d, address %v, port %d, %v", test.text, as, addr, port, err)
+		}
+	}
+}
+
+func TestWatch(t *testing.T) {
+	b, err := watch("50msx3")
+	if err != nil || b.TransmitInterval != 50*time.Millisecond || b.ReceiveInterval != 50*time.Millisecond || b.DetectMultiplier != 3 {
+		t.Errorf("50msx3: %+v, %v", b, err)
+	}
+	for _, bad := range []string{"", "50ms", "x3", "50x3", "50msx", "50msx256"} {
+		if b, err := watch(bad); err == nil {
+			t.Errorf("%q is taken as %+v", bad, b)
 		}
 	}
 }

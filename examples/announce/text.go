@@ -2,13 +2,19 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"strings"
+	"time"
+
+	"github.com/pharoslb/pharos/bgp"
 )
 
-// endpoint reads AS@ADDRESS, or AS@ADDRESS:PORT where a port is asked for.
+// endpoint reads AS@ADDRESS, or AS@ADDRESS:PORT where a port is asked for; an IPv6
+// address with a port stands in brackets.
 func endpoint(s string, as *uint32, addr *netip.Addr, port *uint16) error {
 	var host string
 	_, err := fmt.Sscanf(s, "%d@%s", as, &host)
@@ -23,13 +29,26 @@ func endpoint(s string, as *uint32, addr *netip.Addr, port *uint16) error {
 	return err
 }
 
-// read returns the prefixes of a file, one a line.
-func read(name string) (prefixes []netip.Prefix, err error) {
+// watch reads INTERVALxMULT, such as 50msx3.
+func watch(s string) (*bgp.BFD, error) {
+	b := new(bgp.BFD)
+	interval, multiplier, _ := strings.Cut(s, "x")
+	d, err := time.ParseDuration(interval)
+	b.TransmitInterval, b.ReceiveInterval = d, d
+	_, err2 := fmt.Sscan(multiplier, &b.DetectMultiplier)
+	return b, errors.Join(err, err2)
+}
+
+var attrs = new(bgp.Attrs) // one set for all, so that they share UPDATEs
+
+// read returns the prefixes of a file, one a line, as routes.
+func read(name string) (iter.Seq2[netip.Prefix, *bgp.Attrs], error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	var prefixes []netip.Prefix
 	lines := bufio.NewScanner(file)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -42,5 +61,11 @@ func read(name string) (prefixes []netip.Prefix, err error) {
 		}
 		prefixes = append(prefixes, p)
 	}
-	return prefixes, lines.Err()
+	return func(yield func(netip.Prefix, *bgp.Attrs) bool) {
+		for _, p := range prefixes {
+			if !yield(p, attrs) {
+				return
+			}
+		}
+	}, lines.Err()
 }
