@@ -71,6 +71,7 @@ var rules = []rule{
 	{"bench/...", []string{"..."}},
 	// Engines as libraries, without the roles.
 	{"examples/announce", []string{"bfd", "bgp", "bgp/wire", "internal/linux/bfdudp", "internal/linux/bgptcp"}},
+	{"examples/bfdpair", []string{"bfd", "internal/linux/bfdudp"}},
 }
 
 // covers reports whether pattern names pkg.

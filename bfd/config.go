@@ -30,7 +30,8 @@ type Profile struct {
 	// Passive waits for the peer's first packet (RFC 5880 §6.1).
 	Passive bool
 	// MinimumTTL is the least time to live of a packet that came over several hops:
-	// 1 to 255, default 254. A single hop always demands 255 (RFC 5881 §5).
+	// 1 to 255, default 254. Peers that do not send with 255 (BIRD sends with 64) need
+	// less. A single hop always demands 255 (RFC 5881 §5).
 	MinimumTTL uint8
 }
 
