@@ -143,6 +143,8 @@ func (d *bird) routes(p netip.Prefix) ([]path, error) {
 			q.localPref = number(value)
 		case "BGP.community":
 			q.communities = birdCommunities.Replace(value)
+		case "BGP.ext_community":
+			q.extCommunities = value
 		case "BGP.large_community":
 			q.largeCommunities = birdCommunities.Replace(value)
 		}

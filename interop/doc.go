@@ -14,6 +14,44 @@
 // each daemon is started once, with a neighbor for every story. A story that a daemon
 // cannot tell says why in its row.
 //
+// What our switch hears from each of them as a process of its own is in
+// switch_test.go.
+//
+//	                                                               FRR      BIRD     OpenBGPD GoBGP
+//	we dial                                                        yes      yes      yes      yes
+//	the daemon dials                                               yes      yes      yes      yes
+//	over IPv6                                                      yes      yes      yes      yes
+//	internal                                                       yes      yes      yes      yes
+//	signed                                                         yes      yes      yes      yes
+//	signed over IPv6, the daemon dials                             yes      yes      yes      yes
+//	kernel routes                                                  yes      yes      –        –
+//	hold time 0                                                    yes      yes      yes      yes
+//	the daemon asks for a refresh                                  yes      yes      yes      –
+//	the daemon shuts down with a text                              yes      yes      yes      yes
+//	the daemon resets                                              yes      yes      yes      yes
+//	we say goodbye                                                 yes      yes      yes      yes
+//	we have another AS than the daemon thinks                      yes      yes      yes      yes
+//	the daemon has another AS than we think                        yes      yes      yes      yes
+//	10,000 prefixes                                                yes      yes      yes      yes
+//	we shut down with a text                                       yes      yes      yes      yes
+//	we reset with a text                                           –        yes      yes      yes
+//	we ask for an enhanced refresh                                 yes      yes      –        –
+//	the daemon asks for an enhanced refresh                        –        –        yes      –
+//	several paths from us                                          yes      yes      yes      yes
+//	several paths from the daemon                                  yes      yes      yes      yes
+//	the daemon provides                                            yes      yes      yes      –
+//	roles do not match                                             yes      yes      yes      –
+//	IPv4 by an IPv6 next hop                                       yes      yes      –        yes
+//	TTL security                                                   yes      yes      yes      yes
+//	we drain                                                       yes      yes      yes      yes
+//	link bandwidth                                                 yes      yes      –        yes
+//	a dynamic neighbor                                             yes      yes      yes      yes
+//	we restart gracefully                                          yes      yes      yes      yes
+//	our routes are long-lived                                      yes      yes      –        yes
+//	the daemon resets, with NOTIFICATIONs in graceful restart      yes      –        –        yes
+//	killed                                                         yes      yes      yes      yes
+//	killed, with graceful restart                                  yes      yes      –        yes
+//
 // # What the daemons do that we had to learn
 //
 //   - OpenBGPD takes the next hop of the family that is not the session's from the

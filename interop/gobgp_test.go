@@ -195,6 +195,8 @@ func (d *gobgp) routes(p netip.Prefix) ([]path, error) {
 				for _, c := range at.Communities {
 					q.communities += fmt.Sprintf(" %d:%d", c>>16, c&0xffff)
 				}
+			case 16:
+				q.extCommunities = string(at.Value)
 			case 32:
 				var large []struct{ ASN, LocalData1, LocalData2 uint32 }
 				if err := json.Unmarshal(at.Value, &large); err != nil {

@@ -3,7 +3,10 @@ package interop
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pharoslb/pharos/bgp"
@@ -221,3 +224,34 @@ func (s *scene) exchange() {
 	s.wantNone(s.daemon, s.n, s.prefix4(1))
 	s.wantNone(s.daemon, s.n, s.prefix6(1))
 }
+
+// TestTable keeps the table of stories in doc.go true.
+func TestTable(t *testing.T) {
+	var b strings.Builder
+	row := func(name string, cell func(daemon string) string) {
+		fmt.Fprintf(&b, "//\t%-62s", name)
+		for _, d := range []string{"FRR", "BIRD", "OpenBGPD", "GoBGP"} {
+			fmt.Fprintf(&b, " %-8s", cell(d))
+		}
+		b.WriteString("\n")
+	}
+	row("", func(d string) string { return d })
+	for _, st := range slices.Concat(basics, extensions, ends) {
+		row(st.name, func(d string) string {
+			if st.lacks[d] != "" {
+				return "–"
+			}
+			return "yes"
+		})
+	}
+	want := trailing.ReplaceAllString(b.String(), "")
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), want) {
+		t.Errorf("doc.go has another table than\n%s", want)
+	}
+}
+
+var trailing = regexp.MustCompile(`(?m) +$`)

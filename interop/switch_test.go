@@ -35,7 +35,7 @@ func TestSwitch(t *testing.T) {
 		"takes over":            switchTakesOver,
 		"reload":                switchReload,
 		"avoids a dead node":    switchAvoidsADeadNode,
-		"hears FRR":             switchHearsFRR,
+		"hears":                 switchHearsDaemons,
 		"loses 10,000 of three": switchLosesOneOfThree,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, program) })
@@ -365,81 +365,70 @@ func switchAvoidsADeadNode(t *testing.T, program string) {
 	sw.want("show ip bgp sum", "capable peers 3$")
 }
 
-// FRR as the origin: signed sessions over both families, routes of both.
-func switchHearsFRR(t *testing.T, program string) {
-	need(t, frrLib+"/zebra", frrLib+"/bgpd", "vtysh")
-	l := newLab(t, 1)
-	us := l.nodes[0] // the lab runs daemons at the switch's address; here that is a node's
-	l.frr(fmt.Sprintf(`
-router bgp 65211
- bgp router-id 10.10.2.210
- no bgp ebgp-requires-policy
- no bgp network import-check
- neighbor 10.10.2.112 remote-as 65210
- neighbor 10.10.2.112 password Sesame
- neighbor 10.10.2.112 timers connect 1
- neighbor 2001:db8:2::112 remote-as 65210
- neighbor 2001:db8:2::112 timers connect 1
- address-family ipv4 unicast
-  network 172.19.100.1/32
-  network 172.19.101.0/24 route-map MED
-  no neighbor 2001:db8:2::112 activate
- exit-address-family
- address-family ipv6 unicast
-  network 2001:db8:100::1/128
-  neighbor 2001:db8:2::112 activate
- exit-address-family
-!
-route-map MED permit 10
- set metric 77
- set community 65211:1
-`))
-	sw := l.nxos(program, us, `interface Ethernet1/1
+// Every daemon as the origin: a signed session over IPv4 and one over IPv6, each
+// with the routes of its family, in the kernel and in what the switch shows.
+func switchHearsDaemons(t *testing.T, program string) {
+	for _, x := range daemons {
+		t.Run(x.name, func(t *testing.T) {
+			need(t, x.programs...)
+			l := newLab(t, 1)
+			us := l.nodes[0] // the lab runs daemons at the switch's address; here that is a node's
+			d := x.make(l)
+			d.start([]neighbor{
+				{name: "over4", local: switch4, remote: us.v4, as: nodeAS, password: "Sesame"},
+				{name: "over6", local: switch6, remote: us.v6, as: nodeAS},
+			})
+			for _, r := range []route{
+				{prefix: netip.MustParsePrefix("198.18.1.1/32")},
+				{prefix: netip.MustParsePrefix("198.18.2.0/24"), med: 77, communities: []string{"65210:1"}},
+				{prefix: netip.MustParsePrefix("2001:db8:ffff::1/128")},
+			} {
+				l.must(d.originate(r))
+			}
+			sw := l.nxos(program, us, `interface Ethernet1/1
   no switchport
   ip address 10.10.2.112/24
   ipv6 address 2001:db8:2::112/64
   no shutdown
-router bgp 65210
-  router-id 1.1.1.1
+router bgp 65211
+  router-id 2.2.2.2
   timers bgp 3 9
   address-family ipv4 unicast
   address-family ipv6 unicast
-  neighbor 10.10.2.210 remote-as 65211
+  neighbor 10.10.2.210 remote-as 65210
     password 0 Sesame
     address-family ipv4 unicast
   neighbor 2001:db8:2::210
-    remote-as 65211
+    remote-as 65210
     address-family ipv6 unicast
 `)
-	kernel := func(args, want string) {
-		t.Helper()
-		l.eventually("kernel route "+args, func() error {
-			out, err := us.Output(t.Context(), "ip", strings.Fields(args)...)
-			if err == nil && (want == "" && out != "" || !strings.Contains(out, want)) {
-				err = fmt.Errorf("%q, want %q", out, want)
+			kernel := func(args, want string) {
+				t.Helper()
+				l.eventually("kernel route "+args, func() error {
+					out, err := us.Output(t.Context(), "ip", strings.Fields(args)...)
+					if err == nil && (want == "" && out != "" || !strings.Contains(out, want)) {
+						err = fmt.Errorf("%q, want %q", out, want)
+					}
+					return err
+				})
 			}
-			return err
+			kernel("route show 198.18.1.1", "via 10.10.2.210 dev eth0")
+			kernel("route show 198.18.2.0/24", "via 10.10.2.210 dev eth0")
+			kernel("-6 route show 2001:db8:ffff::1", "via 2001:db8:2::210 dev eth0")
+			sw.want("show ip bgp", `^\*>e198\.18\.1\.1/32 +10\.10\.2\.210 .* 65210 [i?]$`, `^\*>e198\.18\.2\.0/24 +10\.10\.2\.210 +77 +0 65210 [i?]$`)
+			sw.want("show ip bgp 198.18.2.0/24", `MED 77, localpref 100`, `Community: 65210:1$`)
+			sw.want("show bgp ipv6 unicast summary", `^2001:db8:2::210 +4 65210 .* 1 *$`)
+			sw.want("show ip route bgp", `\[20/77\]`)
+			sw.want("show ip bgp neighbors 10.10.2.210", "TCP MD5 authentication is enabled", "hold time = 9, keepalive interval is 3 seconds")
+
+			l.must(d.withdraw(netip.MustParsePrefix("198.18.1.1/32")))
+			kernel("route show 198.18.1.1", "")
+			sw.want("show ip bgp summary", ` 1 *$`)
+			d.kill()
+			kernel("route show 198.18.2.0/24", "")
+			kernel("-6 route show 2001:db8:ffff::1", "")
 		})
 	}
-	kernel("route show 172.19.100.1", "via 10.10.2.210 dev eth0 proto 179")
-	kernel("route show 172.19.101.0/24", "via 10.10.2.210 dev eth0 proto 179")
-	kernel("-6 route show 2001:db8:100::1", "nexthop via 2001:db8:2::210 dev eth0")
-	sw.want("show ip bgp", `^\*>e172\.19\.100\.1/32    10\.10\.2\.210 +0 +0 65211 i$`, `^\*>e172\.19\.101\.0/24    10\.10\.2\.210 +77 +0 65211 i$`)
-	sw.want("show ip bgp 172.19.101.0/24", `MED 77, localpref 100`, `Community: 65211:1$`)
-	sw.want("show bgp ipv6 unicast summary", `^2001:db8:2::210 +4 65211 .* 1 *$`)
-	sw.want("show ip route bgp", `\[20/77\]`)
-	sw.want("show ip bgp neighbors 10.10.2.210", "TCP MD5 authentication is enabled", "hold time = 9, keepalive interval is 3 seconds")
-
-	if _, err := l.vtysh("conf t", "router bgp 65211", "address-family ipv4 unicast", "no network 172.19.100.1/32"); err != nil {
-		t.Fatal(err)
-	}
-	kernel("route show 172.19.100.1", "")
-	sw.want("show ip bgp summary", ` 1 *$`)
-	if _, err := sw.ask("clear ip bgp *"); err != nil {
-		t.Fatal(err)
-	}
-	sw.want("show ip bgp neighbors 10.10.2.210", `Connections established 1, dropped 0$|Connections established 2, dropped 1$`)
-	kernel("route show 172.19.101.0/24", "via 10.10.2.210 dev eth0 proto 179")
 }
 
 // 10,000 routes of three origins; one closes its session. How long it takes until
