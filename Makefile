@@ -18,7 +18,7 @@ export PHAROS_CONTROLPLANE := $(CURDIR)/bin/pharos-controlplane
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: bin/pharos bin/pharos-controlplane ## build the product, and the control plane that the lab needs
@@ -55,12 +55,12 @@ fuzz: ## run every fuzz target for FUZZTIME (3s)
 bench: bench-lab bench-engine ## measure, print medians and compare; see bench/README.md
 
 .PHONY: bench-lab
-bench-lab: build
+bench-lab: build ## measure the product on the walk-through's lab
 	@.ci/deps curl iproute2 nftables openssl
 	@$(GO) run ./bench
 
 .PHONY: bench-engine
-bench-engine: # BENCHFLAGS='-run REGEX -rounds N -engines REGEX'
+bench-engine: ## measure the BGP engine beside four others (BENCHFLAGS='-run REGEX -rounds N')
 	@.ci/deps bird2 frr gobgpd openbgpd
 	@$(GO) run ./bench/engine $(BENCHFLAGS)
 

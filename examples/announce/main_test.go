@@ -7,15 +7,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
+	"github.com/pharoslb/pharos/internal/linux/bfdudp"
 	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 	"github.com/pharoslb/pharos/internal/linux/netns"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
+	"github.com/pharoslb/pharos/internal/task"
 )
 
 // asProgram makes the test binary be the program.
@@ -39,49 +43,82 @@ func write(t *testing.T, file string, lines ...string) {
 	}
 }
 
-// The program runs as a process, beside a neighbor of the test's own.
-func TestFollowsTheFile(t *testing.T) {
+// lab is a neighbor of the test's own, in the namespace that it runs in, and one for
+// the program at the other end of a cable.
+type lab struct {
+	heard   *bgptest.Recorder
+	program *netns.NS
+	file    string
+	up      chan struct{} // closed when BFD is first Up on the neighbor's side
+}
+
+func newLab(t *testing.T, watched *bgp.BFD) *lab {
+	t.Helper()
 	if err := sandbox.Probe(); err != nil {
 		t.Skip(err)
 	}
-	ns, err := netns.Current("own")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.Close()
-	for _, addr := range []netip.Addr{near, far} {
-		if err := ns.AddAddr("lo", netip.PrefixFrom(addr, 32)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	heard := bgptest.NewRecorder()
-	switched, err := bgp.NewServer(bgp.Options{
-		Listener: bgptcp.Listen, ListenAddrs: []netip.AddrPort{netip.AddrPortFrom(far, 1790)}, Handler: heard,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := switched.SetPeers([]bgp.Config{{Name: "program", LocalAS: 65000, RemoteAS: 65001, RouterID: far, LocalAddr: far, RemoteAddr: near}}); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- switched.Run(t.Context()) }()
-	t.Cleanup(func() { <-ended })
+	l := &lab{up: make(chan struct{}), heard: bgptest.NewRecorder(), file: filepath.Join(t.TempDir(), "vips")}
+	own, err := netns.Current("own")
+	must(t, err)
+	t.Cleanup(func() { own.Close() })
+	l.program, err = netns.New("program")
+	must(t, err)
+	t.Cleanup(func() { l.program.Close() })
+	must(t, netns.Veth(own, "eth0", l.program, "eth0"))
+	t.Cleanup(func() { own.Delete("eth0") })
+	must(t, own.AddAddr("eth0", netip.PrefixFrom(far, 24)))
+	must(t, l.program.AddAddr("eth0", netip.PrefixFrom(near, 24)))
 
-	file := filepath.Join(t.TempDir(), "vips")
-	write(t, file, "192.0.2.1/32", "", " 192.0.2.2/32 ", "198.51.100.0/24", "")
-	cmd := exec.Command(os.Args[0], "-local", "65001@10.0.0.1", "-peer", "65000@10.0.0.254:1790", file)
+	options := bgp.Options{Listener: bgptcp.Listen, ListenAddrs: []netip.AddrPort{netip.AddrPortFrom(far, 1790)}, Handler: l.heard}
+	var neighbor *bgp.Server
+	var parts []task.Part
+	if watched != nil {
+		transport, err := bfdudp.Open()
+		must(t, err)
+		t.Cleanup(func() { transport.Close() })
+		first := sync.OnceFunc(func() { close(l.up) })
+		detector, err := bfd.NewServer(bfd.Options{Transport: transport, Handler: bfd.HandlerFunc(func(c bfd.Change) {
+			neighbor.StateChanged(c)
+			if c.To == bfd.Up {
+				first()
+			}
+		})})
+		must(t, err)
+		options.Detector, parts = detector, append(parts, detector.Run)
+	}
+	neighbor, err = bgp.NewServer(options)
+	must(t, err)
+	must(t, neighbor.SetPeers([]bgp.Config{{Name: "program", LocalAS: 65000, RemoteAS: 65001, RouterID: far, LocalAddr: far, RemoteAddr: near, BFD: watched}}))
+	ended := make(chan error, 1)
+	go func() { ended <- task.Run(t.Context(), append(parts, neighbor.Run)...) }()
+	t.Cleanup(func() { <-ended })
+	return l
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start runs the program; said is what it says.
+func (l *lab) start(t *testing.T, flags ...string) (cmd *exec.Cmd, said *bufio.Scanner) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0], append(append([]string{"-local", "65001@10.0.0.1", "-peer", "65000@10.0.0.254:1790"}, flags...), l.file)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, l.program.Start(cmd))
 	t.Cleanup(func() { cmd.Process.Kill() })
-	said := bufio.NewScanner(stderr)
+	return cmd, bufio.NewScanner(stderr)
+}
 
+func TestFollowsTheFile(t *testing.T) {
+	l := newLab(t, nil)
+	heard, file := l.heard, l.file
+	write(t, file, "192.0.2.1/32", "", " 192.0.2.2/32 ", "198.51.100.0/24", "")
+	cmd, said := l.start(t)
 	heard.WaitRoutes(t, "program", "192.0.2.1/32", "192.0.2.2/32", "198.51.100.0/24")
 	write(t, file, "192.0.2.2/32", "192.0.2.3/32")
 	cmd.Process.Signal(syscall.SIGHUP)
@@ -111,6 +148,22 @@ func TestFollowsTheFile(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the program ended with %v", err)
 	}
+}
+
+// A program that is stopped without ending keeps its connection; BFD finds it out.
+func TestWatchesThePath(t *testing.T) {
+	l := newLab(t, &bgp.BFD{Profile: bfd.Profile{ReceiveInterval: 100 * time.Millisecond, TransmitInterval: 100 * time.Millisecond}})
+	write(t, l.file, "192.0.2.1/32")
+	cmd, _ := l.start(t, "-bfd", "100msx3")
+	l.heard.WaitRoutes(t, "program", "192.0.2.1/32")
+	<-l.up
+	cmd.Process.Signal(syscall.SIGSTOP)
+	if d := l.heard.WaitDown(t, "program", 1).Downs[0]; d.Cause != bgp.CausePathDown {
+		t.Errorf("the session ended with %v", d)
+	}
+	cmd.Process.Signal(syscall.SIGCONT)
+	l.heard.WaitUp(t, "program", 2)
+	l.heard.WaitRoutes(t, "program", "192.0.2.1/32")
 }
 
 func TestEndpoint(t *testing.T) {
