@@ -159,8 +159,14 @@ func (c Config) same(o Config) bool {
 	return c == o && (a == b || a != nil && b != nil && *a == *b)
 }
 
-// samePath tells if sockets and addresses of two configurations are the same, so
-// that one session can go from one to the other.
-func (c Config) samePath(o Config) bool {
-	return c.Remote == o.Remote && c.Local == o.Local && c.Interface == o.Interface && c.Multihop == o.Multihop
+// path is what sockets and demultiplexing are about; a session lives as long as it stays
+// the same.
+type path struct {
+	peerKey
+	local  netip.Addr
+	device string
+}
+
+func (c *Config) path() path {
+	return path{peerKey{c.Remote, c.Multihop}, c.Local, c.Interface}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"syscall"
 	"time"
 )
@@ -216,7 +215,7 @@ func (s *Server) apply(x *session, now time.Time, effects []Effect) {
 	s.heap.set(x, d)
 }
 
-// tell hands changes to the Handler, then logs them.
+// tell hands changes to the Handler, then to the journal.
 func (s *Server) tell() {
 	s.mu.Lock()
 	changes := s.changes
@@ -226,13 +225,6 @@ func (s *Server) tell() {
 		s.opt.Handler.StateChanged(c)
 	}
 	for _, c := range changes {
-		level := slog.LevelInfo
-		if c.Failed() {
-			level = slog.LevelWarn
-		}
-		if c.From == Up || c.To == Up {
-			s.opt.Log.Log(context.Background(), level, "bfd session changed", "session", c.Name, "from", c.From, "to", c.To,
-				"reason", c.Reason, "diag", c.Diag, "remote_diag", c.RemoteDiag)
-		}
+		s.journal.add(c)
 	}
 }

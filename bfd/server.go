@@ -45,6 +45,7 @@ type Server struct {
 	names     map[string]*session // wanted
 	all       map[uint32]*session // by discriminator; leaving ones too
 	peers     map[peerKey][]*session
+	leaving   map[path]*session // the last that left
 	heap      heap
 	changes   []Change // not yet told
 	strangers Discards
@@ -54,6 +55,7 @@ type Server struct {
 	batch   []Datagram
 	out     []byte
 	drained time.Time // when datagrams were last found
+	journal journal
 }
 
 // NewServer checks the options; it starts nothing.
@@ -69,8 +71,10 @@ func NewServer(opt Options) (*Server, error) {
 	}
 	return &Server{
 		opt: opt, epoch: time.Now(),
-		names: make(map[string]*session), all: make(map[uint32]*session), peers: make(map[peerKey][]*session),
-		batch: make([]Datagram, batchLen), out: make([]byte, 0, MaxPacketLen),
+		names: make(map[string]*session), all: make(map[uint32]*session),
+		peers: make(map[peerKey][]*session), leaving: make(map[path]*session),
+		journal: journal{log: opt.Log, queue: make(chan entry, journalLen)},
+		batch:   make([]Datagram, batchLen), out: make([]byte, 0, MaxPacketLen),
 	}, nil
 }
 
@@ -97,7 +101,7 @@ func (s *Server) Set(sessions []Config) error {
 	s.names = make(map[string]*session, len(wanted))
 	for _, c := range wanted {
 		x := old[c.Name]
-		if x == nil || !x.cfg.samePath(c) {
+		if x == nil || x.cfg.path() != c.path() {
 			continue
 		}
 		delete(old, c.Name)
@@ -125,10 +129,6 @@ func (s *Server) Set(sessions []Config) error {
 
 // check validates a set.
 func check(sessions []Config) ([]Config, error) {
-	type path struct {
-		peerKey
-		local, device string
-	}
 	wanted := make([]Config, 0, len(sessions))
 	names, paths := make(map[string]bool), make(map[path]string)
 	for _, c := range sessions {
@@ -136,7 +136,7 @@ func check(sessions []Config) ([]Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("bfd session %q: %w", c.Name, err)
 		}
-		p := path{peerKey{c.Remote, c.Multihop}, c.Local.String(), c.Interface}
+		p := c.path()
 		if names[c.Name] {
 			return nil, fmt.Errorf("bfd session %q: there are two of that name", c.Name)
 		}
@@ -158,10 +158,8 @@ func keyOf(c Config) []byte {
 
 // add makes a session. The caller holds mu.
 func (s *Server) add(c Config, now time.Time) {
-	for _, x := range s.all {
-		if x.leaving && x.cfg.samePath(c) {
-			s.forget(x) // two voices on one path would confuse the peer
-		}
+	if x := s.leaving[c.path()]; x != nil {
+		s.forget(x) // two voices on one path would confuse the peer
 	}
 	discriminator := rand.Uint32()
 	for discriminator == 0 || s.all[discriminator] != nil {
@@ -179,6 +177,7 @@ func (s *Server) add(c Config, now time.Time) {
 // (RFC 5880 §6.8.16).
 func (s *Server) leave(x *session, now time.Time, why Reason) {
 	x.leaving = true
+	s.leaving[x.cfg.path()] = x
 	x.leaveAt = now.Add(time.Duration(x.cfg.DetectMultiplier) * x.m.txInterval())
 	k := x.peerKey()
 	s.peers[k] = slices.DeleteFunc(s.peers[k], func(o *session) bool { return o == x })
@@ -192,15 +191,29 @@ func (s *Server) forget(x *session) {
 	x.close()
 	s.heap.remove(x)
 	delete(s.all, x.m.local)
+	if p := x.cfg.path(); s.leaving[p] == x {
+		delete(s.leaving, p)
+	}
 }
 
-// Status tells of all sessions of the set, by name.
+// statusChunk is how many sessions are copied before Run may go on.
+const statusChunk = 32
+
+// Status tells of all sessions of the set, by name. It does not hold sessions up.
 func (s *Server) Status() []SessionStatus {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]SessionStatus, 0, len(s.names))
+	all := make([]*session, 0, len(s.names))
 	for _, x := range s.names {
-		out = append(out, x.status())
+		all = append(all, x)
+	}
+	s.mu.Unlock()
+	out := make([]SessionStatus, 0, len(all))
+	for chunk := range slices.Chunk(all, statusChunk) {
+		s.mu.Lock()
+		for _, x := range chunk {
+			out = append(out, x.status())
+		}
+		s.mu.Unlock()
 	}
 	slices.SortFunc(out, func(a, b SessionStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return out
@@ -225,6 +238,12 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	unblock := context.AfterFunc(ctx, s.opt.Transport.Wake)
 	defer unblock()
+	var writing sync.WaitGroup
+	writing.Go(s.journal.write)
+	defer func() {
+		close(s.journal.queue)
+		writing.Wait()
+	}()
 	err := s.loop(ctx)
 	s.mu.Lock()
 	s.done = true

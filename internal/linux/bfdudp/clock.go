@@ -23,10 +23,11 @@ func (c *clock) at(now time.Time, stamp int64) time.Time {
 	return now.Add(-max(age, 0))
 }
 
-// read notes where the clocks are, once everything that was stamped before is read.
-func (c *clock) read(now time.Time) {
+// read notes where the clocks were at a time, once everything that was stamped before
+// has been read.
+func (c *clock) read(at time.Time) {
 	if !c.start.IsZero() {
-		c.offset = wall(now, c.start)
+		c.offset = wall(at, c.start)
 	}
 }
 

@@ -68,10 +68,8 @@ func (r *receiver) receive(dst []bfd.Datagram, c *clock) (int, error) {
 	case errno == unix.EAGAIN:
 		r.heard = before
 		return 0, nil
-	case errno == unix.EINTR:
-		return 0, nil
-	case errno == unix.ENETDOWN: // a packet socket's device went down
-		return 0, nil
+	case errno == unix.EINTR, errno == unix.ENETDOWN, errno == unix.ENOBUFS, errno == unix.ENOMEM:
+		return 0, nil // it passes
 	case errno != 0:
 		return 0, os.NewSyscallError("recvmmsg", errno)
 	}

@@ -114,6 +114,7 @@ func (t *Transport) Wake() {
 // Receive is bfd.Transport's. Sockets take turns in being asked first, so that none is
 // starved by a flood on another.
 func (t *Transport) Receive(dst []bfd.Datagram) (n int, heard time.Time, err error) {
+	before := time.Now()
 	for i := range t.rx {
 		r := t.rx[(t.first+i)%len(t.rx)]
 		got, err := r.receive(dst[n:], &t.clock)
@@ -123,6 +124,9 @@ func (t *Transport) Receive(dst []bfd.Datagram) (n int, heard time.Time, err err
 		n += got
 	}
 	t.first = (t.first + 1) % len(t.rx)
+	if n < len(dst) {
+		t.clock.read(before)
+	}
 	for i, r := range t.rx {
 		if i == 0 || r.heard.Before(heard) {
 			heard = r.heard
