@@ -9,11 +9,12 @@ import (
 
 // beginRefresh carries out what resend asked for, family by family: what is sent is
 // to be sent again, and enclosed by markers if the peer knows them (RFC 7313 §4). A
-// family whose refresh is under way waits for the end of it.
+// family whose refresh is under way waits for the end of it, and one whose End-of-RIB is
+// still to come for that: the RFC forbids to begin before.
 func (t *adjOut) beginRefresh(dst []byte, n *tallied) []byte {
 	var begun []wire.Family
 	t.refresh = slices.DeleteFunc(t.refresh, func(f wire.Family) bool {
-		if slices.ContainsFunc(t.markers, func(m marker) bool { return m.enhanced && m.family == f }) {
+		if slices.ContainsFunc(t.markers, func(m marker) bool { return t.out.session.EnhancedRefresh && m.family == f }) {
 			return false
 		}
 		begun = append(begun, f)

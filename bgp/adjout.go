@@ -29,6 +29,7 @@ type adjOut struct {
 	desired int                     // entries that are wanted
 	export  []netip.Prefix          // Config.Export
 	drain   bool                    // Config.GracefulShutdown
+	limit   int                     // packLimit, but for tests
 
 	// The rest is about the session and empty while there is none.
 	out      *outbound
@@ -87,7 +88,7 @@ type marker struct {
 func newAdjOut(c *Config) *adjOut {
 	return &adjOut{
 		entries: make(map[netip.Prefix]*entry), export: c.Export, drain: c.GracefulShutdown,
-		byAttrs: make(map[*Attrs]int),
+		byAttrs: make(map[*Attrs]int), limit: packLimit,
 	}
 }
 
@@ -281,23 +282,32 @@ func (t *adjOut) pack(dst []byte, asking *conn, now time.Time) (out []byte, n ta
 		return dst, n
 	}
 	dst = t.beginRefresh(dst, &n)
+	for empty := len(dst); t.dirty.len() > 0 && len(dst) == empty; {
+		// What differs may come to nothing; the writer would take that for the end.
+		dst = t.appendSome(dst, &n)
+	}
+	return t.appendMarkers(dst, now, &n), n
+}
+
+// appendSome appends UPDATEs for some of what differs.
+func (t *adjOut) appendSome(dst []byte, n *tallied) []byte {
 	withdrawn := t.sort()
-	dst, n.updates = t.appendWithdrawn(dst, withdrawn)
+	dst, m := t.appendWithdrawn(dst, withdrawn)
+	n.updates += m
 	for i := range t.buckets {
-		var m int
 		dst, m = t.appendReach(dst, &t.buckets[i])
 		n.updates += m
 	}
 	clear(t.buckets)
 	clear(t.byAttrs)
 	t.buckets = t.buckets[:0]
-	return t.appendMarkers(dst, now, &n), n
+	return dst
 }
 
 // sort takes entries that are dirty and puts them in buckets; those to be withdrawn
-// are returned.
+// are returned. Both count as sent from here on.
 func (t *adjOut) sort() (withdrawn []*entry) {
-	for range min(t.dirty.len(), packLimit) {
+	for range min(t.dirty.len(), t.limit) {
 		e := t.dirty.pop()
 		e.dirty = false
 		other := t.other(e)
@@ -307,14 +317,13 @@ func (t *adjOut) sort() (withdrawn []*entry) {
 		e.held = held
 		switch {
 		case b >= 0:
-			if e.again || e.sent != e.want {
-				t.buckets[b].entries = append(t.buckets[b].entries, e)
-			}
-		case e.sent != nil && other != nil: // it is the other one's to replace or withdraw
-			e.sent, other.sent = nil, e.sent
-			t.mark(other)
+			t.announce(e, b)
+		case other != nil:
+			t.announce(other, t.bucket(other.want))
 		case e.sent != nil:
 			withdrawn = append(withdrawn, e)
+			e.sent = nil
+			t.count(e.prefix, -1)
 		}
 		e.again = false
 		if e.want == nil && e.sent == nil {
@@ -322,6 +331,28 @@ func (t *adjOut) sort() (withdrawn []*entry) {
 		}
 	}
 	return withdrawn
+}
+
+// announce puts an entry in its bucket, unless the peer has just that. To a peer that
+// takes one path to each prefix it goes in the place of the others: now, and not when
+// their or its own turn comes, since a marker may be between.
+func (t *adjOut) announce(e *entry, b int) {
+	if first := t.entries[e.prefix]; first.next != nil && !t.tellsPathsApart(e.prefix) {
+		for o := first; o != nil; o = o.next {
+			if o != e && o.sent != nil {
+				e.sent, e.again = o.sent, e.again || o.again
+				o.sent, o.again = nil, false
+			}
+		}
+	}
+	if !e.again && e.sent == e.want {
+		return
+	}
+	if e.sent == nil {
+		t.count(e.prefix, 1)
+	}
+	e.sent, e.again = e.want, false
+	t.buckets[b].entries = append(t.buckets[b].entries, e)
 }
 
 // bucketOf finds where the entry's route goes; below zero: it is not to be sent, for
@@ -346,7 +377,7 @@ func (t *adjOut) bucketOf(e, other *entry) (b int, held hold) {
 // each prefix: the one with the lowest identifier that can be sent.
 func (t *adjOut) other(e *entry) *entry {
 	first := t.entries[e.prefix]
-	if first.next == nil || slices.Contains(t.out.session.AddPathSend, wire.FamilyOf(e.prefix)) || !exports(t.export, e.prefix) {
+	if first.next == nil || t.tellsPathsApart(e.prefix) || !exports(t.export, e.prefix) {
 		return nil
 	}
 	for o := first; o != nil; o = o.next {
@@ -358,6 +389,11 @@ func (t *adjOut) other(e *entry) *entry {
 		}
 	}
 	return nil
+}
+
+// tellsPathsApart says if the peer takes several paths to the prefix (RFC 7911).
+func (t *adjOut) tellsPathsApart(p netip.Prefix) bool {
+	return slices.Contains(t.out.session.AddPathSend, wire.FamilyOf(p))
 }
 
 // bucket returns the place of the bucket for the attributes. Most entries follow one
@@ -400,13 +436,6 @@ func (t *adjOut) appendWithdrawn(dst []byte, es []*entry) ([]byte, int) {
 		return dst, 0
 	}
 	t.list(es)
-	for _, e := range es {
-		t.count(e.prefix, -1)
-		e.sent = nil
-		if e.want == nil {
-			t.forget(e)
-		}
-	}
 	// What was sent was of a negotiated family, so this cannot fail.
 	dst, n, _ := t.enc.AppendWithdraw(dst, t.prefixes, t.paths)
 	return dst, n
@@ -417,12 +446,6 @@ func (t *adjOut) appendReach(dst []byte, b *bucket) ([]byte, int) {
 		return dst, 0
 	}
 	t.list(b.entries)
-	for _, e := range b.entries {
-		if e.sent == nil {
-			t.count(e.prefix, 1)
-		}
-		e.sent = e.want
-	}
 	// fits has shown that this cannot fail.
 	dst, n, _ := t.enc.AppendReach(dst, b.wire, t.prefixes, t.paths)
 	return dst, n
