@@ -32,6 +32,8 @@ type Neighbor struct {
 	Prefix    netip.Prefix
 	Interface string
 	AS        uint32
+	// AnyExternal takes a neighbor of any AS but ours; AS is 0 then.
+	AnyExternal bool
 	// LocalAS is our AS number in this session, if it is not Config.AS (local-as); 0:
 	// it is.
 	LocalAS     uint32
@@ -66,6 +68,9 @@ type Neighbor struct {
 	Source   netip.Addr // of our connections; zero: the kernel's choice
 	Passive  bool       // the neighbor connects to us
 	MultiHop bool       // it may be further than one hop away
+	// TTLSecurity is how many hops the neighbor's packets may have come at most (GTSM),
+	// in MultiHop's place; 0: it is not looked at.
+	TTLSecurity uint8
 }
 
 // Name is the neighbor's key in the engine and the tables; dynamic neighbors have
@@ -82,6 +87,15 @@ func (n *Neighbor) Name() string {
 
 func (n *Neighbor) localAS(c *Config) uint32 { return cmp.Or(n.LocalAS, c.AS) }
 
+// remoteAS is the neighbor's AS number, as it is configured or as the neighbor says;
+// 0: not known.
+func (n *Neighbor) remoteAS(s *bgp.SessionStatus) uint32 {
+	if n.AnyExternal {
+		return s.RemoteAS
+	}
+	return n.AS
+}
+
 func (n *Neighbor) staleTime() time.Duration { return cmp.Or(n.StaleTime, defaultStaleTime) }
 
 func (n *Neighbor) peerTimeout() time.Duration { return cmp.Or(n.PeerTimeout, defaultPeerTimeout) }
@@ -93,10 +107,10 @@ func (n *Neighbor) session(c *Config) bgp.Config {
 		keepalive = nil
 	}
 	out := bgp.Config{
-		Name: n.Name(), LocalAS: n.localAS(c), RemoteAS: n.AS, RouterID: c.RouterID,
+		Name: n.Name(), LocalAS: n.localAS(c), RemoteAS: n.AS, AnyExternal: n.AnyExternal, RouterID: c.RouterID,
 		LocalAddr: n.Source, RemoteAddr: n.Addr, RemotePrefix: n.Prefix, Interface: n.Interface,
 		HoldTime: &n.HoldTime, KeepaliveTime: keepalive,
-		Password: n.Password, Families: n.Families, Passive: n.Passive, MultiHop: n.MultiHop,
+		Password: n.Password, Families: n.Families, Passive: n.Passive, MultiHop: n.MultiHop, TTLSecurity: n.TTLSecurity,
 		GracefulRestart: n.GracefulRestart, Role: n.Role, StrictRole: n.StrictRole, BFD: n.BFD,
 	}
 	if n.AddPath {

@@ -105,7 +105,7 @@ func (r *Router) established(n *Neighbor, peer string, s *bgp.SessionStatus, now
 	r.addrs[peer] = addr
 	for f, t := range r.tables {
 		t.Up(rib.Source{
-			Name: peer, Addr: addr, AS: n.AS, RouterID: s.RemoteID,
+			Name: peer, Addr: addr, AS: n.remoteAS(s), RouterID: s.RemoteID,
 			Internal: n.AS == n.localAS(&r.config), Limit: n.MaxPrefixes[f].hard(),
 			LocalAS: n.LocalAS, Role: n.Role, Interface: n.Interface,
 		})

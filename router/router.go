@@ -54,6 +54,7 @@ type Speaker interface {
 	Run(context.Context) error
 	SetPeers([]bgp.Config) error
 	Reset(text string, names ...string)
+	Refresh(f wire.Family, names ...string)
 	Refuse(name string, n *wire.Notification)
 	Status() []bgp.SessionStatus
 }
@@ -230,30 +231,51 @@ func (r *Router) sessions() []bgp.Config {
 	return out
 }
 
-// Clear resets the session with a neighbor, or with all of them when the address
-// is the zero value, and reports whether there is such a neighbor. One that is shut
-// for exceeding its limit is let in again.
-func (r *Router) Clear(neighbor netip.Addr) (bool, error) {
+// Clear resets the session with a neighbor, given by its name or address, with those of
+// a prefix, or with all of them when it is empty, and reports whether there is such a neighbor. One that is
+// shut for exceeding its limit is let in again.
+func (r *Router) Clear(neighbor string) bool {
 	r.set.Lock()
 	defer r.set.Unlock()
 	r.mu.Lock()
-	var names []string
-	for i := range r.config.Neighbors {
-		if n := &r.config.Neighbors[i]; !n.Prefix.IsValid() && (!neighbor.IsValid() || n.Addr == neighbor || r.addrs[n.Name()] == neighbor) {
-			names = append(names, n.Name())
-		}
-	}
-	for _, peer := range r.dynamicNames() {
-		if !neighbor.IsValid() || r.dynamic[peer].addr == neighbor {
-			names = append(names, peer)
-		}
-	}
+	names := r.named(neighbor)
 	for _, name := range names {
 		delete(r.tripped, name)
 	}
 	r.mu.Unlock()
 	r.speaker.Reset("", names...)
-	return len(names) > 0 || !neighbor.IsValid(), nil
+	return len(names) > 0 || neighbor == ""
+}
+
+// ClearSoft asks a neighbor, those of a prefix, or all of them, for its routes of a family once more, and
+// reports whether there is such a neighbor (RFC 2918).
+func (r *Router) ClearSoft(neighbor string, f wire.Family) bool {
+	r.mu.Lock()
+	names := r.named(neighbor)
+	r.mu.Unlock()
+	r.speaker.Refresh(f, names...)
+	return len(names) > 0 || neighbor == ""
+}
+
+// named are the names of the neighbors with this name or address, or of this prefix; of
+// all if it is empty. The caller holds mu.
+func (r *Router) named(neighbor string) []string {
+	var names []string
+	is := func(name string, addr netip.Addr) bool {
+		return neighbor == "" || neighbor == name || addr.IsValid() && (neighbor == addr.String() || neighbor == addr.WithZone("").String())
+	}
+	for i := range r.config.Neighbors {
+		n := &r.config.Neighbors[i]
+		if name := n.Name(); !n.Prefix.IsValid() && (is(name, n.Addr) || is(name, r.addrs[name])) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range r.dynamicNames() {
+		if d := r.dynamic[name]; is(name, d.addr) || neighbor == d.template {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Run routes until ctx ends, then closes the sessions and, unless KeepRoutes,

@@ -127,6 +127,14 @@ func (s *speaker) Reset(_ string, names ...string) {
 	s.reset = append(s.reset, names...)
 }
 
+func (s *speaker) Refresh(f wire.Family, names ...string) {
+	s.said.Lock()
+	defer s.said.Unlock()
+	for _, name := range names {
+		s.reset = append(s.reset, "refresh "+f.String()+" "+name)
+	}
+}
+
 func (s *speaker) Refuse(peer string, n *wire.Notification) {
 	s.said.Lock()
 	defer s.said.Unlock()

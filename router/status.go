@@ -27,6 +27,7 @@ type Status struct {
 
 // NeighborStatus is one neighbor.
 type NeighborStatus struct {
+	Name        string     `json:"name"` // in the engine and the tables
 	Addr        netip.Addr `json:"address"`
 	AS          uint32     `json:"as"`
 	Description string     `json:"description,omitempty"`
@@ -120,7 +121,7 @@ func (r *Router) Status() Status {
 // status is that of one neighbor. The caller holds mu.
 func (r *Router) status(name string, n Neighbor, sessions map[string]bgp.SessionStatus) NeighborStatus {
 	v := NeighborStatus{
-		Addr: n.Addr, AS: n.AS, Description: n.Description, Config: n, Tripped: r.tripped[name] != nil,
+		Name: name, Addr: n.Addr, AS: n.AS, Description: n.Description, Config: n, Tripped: r.tripped[name] != nil,
 		State: bgp.Idle.String(), Since: r.downSince[name], Sources: make(map[wire.Family]rib.SourceView),
 	}
 	if !v.Addr.IsValid() {
@@ -128,7 +129,10 @@ func (r *Router) status(name string, n Neighbor, sessions map[string]bgp.Session
 	}
 	v.Config.Password = ""
 	if v.Session, v.HasSession = sessions[name]; v.HasSession {
-		v.State, v.Since = v.Session.State.String(), v.Session.Since
+		v.State, v.Since, v.AS = v.Session.State.String(), v.Session.Since, n.remoteAS(&v.Session)
+		if !v.Addr.IsValid() {
+			v.Addr = v.Session.Config.RemoteAddr // found on the interface
+		}
 		if !v.Session.LastError.At.IsZero() {
 			v.LastError = v.Session.LastError.Down.String()
 		}

@@ -220,7 +220,7 @@ func (s *layer3) apply(c *nxos.Config) error {
 		}
 		names[device] = i.Name
 	}
-	routing := c.Router()
+	routing := c.Router(nil)
 	if err := routing.Validate(); err != nil {
 		return err
 	}

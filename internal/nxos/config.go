@@ -5,21 +5,29 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp/wire"
-	"github.com/pharoslb/pharos/rib"
-	"github.com/pharoslb/pharos/router"
 )
 
-// Timers that NX-OS proposes when nothing is configured.
+// What NX-OS does when nothing is configured.
 const (
-	DefaultKeepalive = 60 * time.Second
-	DefaultHold      = 180 * time.Second
+	DefaultKeepalive   = 60 * time.Second
+	DefaultHold        = 180 * time.Second
+	DefaultRestartTime = 120 * time.Second
+	DefaultStaleTime   = 300 * time.Second
 )
+
+// DefaultBFDTimers are those of interfaces and of the switch.
+var DefaultBFDTimers = BFDTimers{50 * time.Millisecond, 50 * time.Millisecond, 3}
 
 // Config is a switch's configuration.
 type Config struct {
 	Hostname   string // empty: "switch"
 	FeatureBGP bool   // said, which changes nothing
+	FeatureBFD bool   // as well
+	// Resilient has members of multipath sets come and go with few flows moved.
+	Resilient  bool
+	BFD        *BFDTimers // of all interfaces that have none of their own; nil: the defaults
 	Interfaces []Interface
 	BGP        *BGP // nil: none
 }
@@ -30,9 +38,28 @@ type Interface struct {
 	Description  string
 	NoSwitchport bool
 	Addrs        []netip.Prefix // host bits kept; the first of a family is its primary
-	Shutdown     bool
+	// Forward and LinkLocal are said of interfaces without addresses, and change
+	// nothing: the kernel forwards on them, and gives each a link-local address.
+	Forward, LinkLocal bool
+	Shutdown           bool
+	BFD                *BFDTimers // nil: the switch's
+	NoEcho             bool
+	BFDKey             *BFDKey // nil: packets are not signed
 
 	line int
+}
+
+// BFDTimers are how fast BFD detects.
+type BFDTimers struct {
+	Transmit, Receive time.Duration
+	Multiplier        uint8
+}
+
+// BFDKey signs BFD packets.
+type BFDKey struct {
+	Type bfd.AuthType
+	ID   uint8
+	Key  string
 }
 
 // BGP is the routing process.
@@ -43,37 +70,94 @@ type BGP struct {
 	Relax           bool
 	CompareRouterID bool
 	LogChanges      bool
+	Shutdown        bool // no session is kept
+	Restart         GracefulRestart
+	Unaware         bool          // of graceful shutdown
+	PeerTimeout     time.Duration // of dynamic neighbors; 0: the default
 	IPv4, IPv6      *Family
 	Neighbors       []*Neighbor
 
 	line int
 }
 
+// GracefulRestart is what the process says of it; durations of 0 mean the defaults.
+type GracefulRestart struct {
+	Off, HelperOnly             bool
+	Restart, Stale, AcceptStale time.Duration
+}
+
 // Timers are a keepalive and a hold time.
 type Timers struct{ Keepalive, Hold time.Duration }
 
 // Family is an address family of the process. 0 means not configured.
-type Family struct{ MaxPaths, MaxPathsInternal int }
+type Family struct {
+	MaxPaths, MaxPathsInternal int
+	AddPath                    bool // all neighbors may send several paths
+	LinkBandwidth              bool // weighs paths
+}
 
-// Neighbor is a BGP neighbor.
+// Neighbor is a BGP neighbor: that of an address, those of a prefix, or the one on
+// an interface.
 type Neighbor struct {
 	Addr         netip.Addr
+	Prefix       netip.Prefix
+	Interface    string
 	AS           uint32
+	External     bool // of any AS but the switch's, in place of AS
+	LocalAS      uint32
 	Description  string
 	Password     string
 	Timers       *Timers // nil: the process's
 	Shutdown     bool
 	UpdateSource string
-	MultiHop     int // 0: directly connected
+	MultiHop     int   // 0: directly connected
+	TTLSecurity  uint8 // hops; 0: off
 	Passive      bool
+	MaxPeers     int // 0: the default
+	BFD          *NeighborBFD
+	Role         *wire.Role
+	StrictRole   bool
 	IPv4, IPv6   *NeighborFamily
 
 	line, sourceLine int
-	asGiven          bool // remote-as was there, with an error
+	lines            map[string]int // of what may be at odds with other lines
+	asGiven          bool           // remote-as was there, with an error
+}
+
+// NeighborBFD has the path to a neighbor watched.
+type NeighborBFD struct {
+	Multihop bool
+	Timers   *BFDTimers // of several hops; nil: the switch's
+	Key      *BFDKey    // of several hops
 }
 
 // NeighborFamily is an address family exchanged with a neighbor.
-type NeighborFamily struct{ MaxPrefixes int } // 0: the default limit
+type NeighborFamily struct {
+	MaxPrefixes int // 0: the default limit
+	Threshold   int // percent; 0: the default
+	WarningOnly bool
+	Restart     time.Duration // 0: a neighbor above its limit stays shut
+	AddPath     bool
+}
+
+// Peer is how configurations call the neighbor.
+func (n *Neighbor) Peer() string {
+	switch {
+	case n.Prefix.IsValid():
+		return n.Prefix.String()
+	case n.Interface != "":
+		return n.Interface
+	}
+	return n.Addr.String()
+}
+
+// is4 says that the session runs over IPv4.
+func (n *Neighbor) is4() bool {
+	if n.Prefix.IsValid() {
+		return n.Prefix.Addr().Is4()
+	}
+	return n.Addr.Is4()
+}
 
 // Name is the switch's name.
 func (c *Config) Name() string {
@@ -81,51 +165,6 @@ func (c *Config) Name() string {
 		return "switch"
 	}
 	return c.Hostname
-}
-
-// Router is the routing process as the router role takes it.
-func (c *Config) Router() router.Config {
-	b := c.BGP
-	if b == nil {
-		return router.Config{}
-	}
-	out := router.Config{AS: b.AS, RouterID: c.routerID(), IPv4: b.policy(b.IPv4), IPv6: b.policy(b.IPv6)}
-	for _, n := range b.Neighbors {
-		timers := Timers{DefaultKeepalive, DefaultHold}
-		if b.Timers != nil {
-			timers = *b.Timers
-		}
-		if n.Timers != nil {
-			timers = *n.Timers
-		}
-		neighbor := router.Neighbor{
-			Addr: n.Addr, AS: n.AS, Description: n.Description, Shutdown: n.Shutdown,
-			HoldTime: timers.Hold, KeepaliveTime: timers.Keepalive, Password: n.Password,
-			Passive: n.Passive, MultiHop: n.MultiHop > 1,
-			MaxPrefixes: make(map[wire.Family]router.PrefixLimit),
-		}
-		if n.UpdateSource != "" {
-			neighbor.Source, _ = c.primary(n.UpdateSource, n.Addr.Is4())
-		}
-		if n.IPv4 != nil {
-			neighbor.Families = append(neighbor.Families, wire.IPv4Unicast)
-			neighbor.MaxPrefixes[wire.IPv4Unicast] = router.PrefixLimit{Max: n.IPv4.MaxPrefixes}
-		}
-		if n.IPv6 != nil {
-			neighbor.Families = append(neighbor.Families, wire.IPv6Unicast)
-			neighbor.MaxPrefixes[wire.IPv6Unicast] = router.PrefixLimit{Max: n.IPv6.MaxPrefixes}
-		}
-		out.Neighbors = append(out.Neighbors, neighbor)
-	}
-	return out
-}
-
-func (b *BGP) policy(f *Family) rib.Policy {
-	p := rib.Policy{Relax: b.Relax, CompareRouterID: b.CompareRouterID}
-	if f != nil {
-		p.MaxPaths, p.MaxPathsInternal = f.MaxPaths, f.MaxPathsInternal
-	}
-	return p
 }
 
 // routerID is the configured one, or a loopback's address, or the highest address

@@ -1,9 +1,9 @@
 package nxos
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,15 +16,15 @@ import (
 // neighborsView is show ip bgp neighbors.
 type neighborsView struct {
 	status router.Status
-	config *BGP // for what the session does not tell
-	only   netip.Addr
+	config *Config           // for what the session does not tell
+	only   *Neighbor         // nil: all
 	names  map[string]string // of interfaces, by device
 }
 
 // each calls f for the neighbors to show, with their index among all.
 func (v *neighborsView) each(f func(index int, n *router.NeighborStatus)) {
 	for i := range v.status.Neighbors {
-		if n := &v.status.Neighbors[i]; !v.only.IsValid() || n.Addr == v.only {
+		if n := &v.status.Neighbors[i]; v.only == nil || v.only.is(n, v.names) {
 			f(i+1, n)
 		}
 	}
@@ -39,6 +39,47 @@ func (v *neighborsView) text() string {
 		v.neighbor(&b, index, n)
 	})
 	return b.String()
+}
+
+// is says that the configuration's neighbor is the one of a status; a prefix is all that
+// it let in. names has the interfaces by device.
+func (n *Neighbor) is(s *router.NeighborStatus, names map[string]string) bool {
+	switch {
+	case n.Prefix.IsValid():
+		return s.Dynamic && s.Config.Prefix == n.Prefix
+	case n.Interface != "":
+		return s.Config.Interface != "" && interfaceName(s.Config.Interface, names) == n.Interface
+	}
+	return s.Config.Interface == "" && s.Addr.WithZone("") == n.Addr
+}
+
+// interfaceName is the configuration's name of a device, or the device itself.
+func interfaceName(device string, names map[string]string) string {
+	return cmp.Or(names[device], device)
+}
+
+// address is an address without its zone, which is a device.
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	return a.WithZone("").String()
+}
+
+// peerName is how show commands call a neighbor.
+func peerName(n *router.NeighborStatus, names map[string]string) string {
+	if n.Config.Interface != "" {
+		return shortInterface(interfaceName(n.Config.Interface, names))
+	}
+	return address(n.Addr)
+}
+
+// dynamic is what JSON tells of a neighbor that a prefix let in.
+func dynamic(n *router.NeighborStatus) object {
+	if !n.Dynamic {
+		return nil
+	}
+	return object{}.str("dynamic", true).str("prefix", n.Config.Prefix)
 }
 
 func link(v *router.Status, n *router.NeighborStatus) string {
@@ -88,22 +129,33 @@ func (v *neighborsView) neighbor(b *strings.Builder, index int, n *router.Neighb
 	if !id.IsValid() {
 		id = netip.IPv4Unspecified()
 	}
-	p("BGP neighbor is %v,  remote AS %d, %s link,  Peer index %d", n.Addr, n.AS, link(&v.status, n), index)
+	local := ""
+	if n.Config.LocalAS != 0 {
+		local = fmt.Sprintf(" local AS %d,", n.Config.LocalAS)
+	}
+	p("BGP neighbor is %s,  remote AS %d,%s %s link,  Peer index %d", peerName(n, v.names), n.AS, local, link(&v.status, n), index)
+	if n.Dynamic {
+		p("  Inherits peer configuration from prefix %v", n.Config.Prefix)
+	}
 	if n.Description != "" {
 		p("  Description: %s", n.Description)
 	}
 	p("  BGP version 4, remote router ID %v", id)
 	p("  BGP state = %s", v.state(n))
-	if c, ok := rib.NewNetworks(v.status.Connected).Find(n.Addr); ok {
-		name := v.names[c.Device]
-		if name == "" {
-			name = c.Device
-		}
-		p("  Peer is directly attached, interface %s", name)
+	if device := attached(&v.status, n); device != "" {
+		p("  Peer is directly attached, interface %s", interfaceName(device, v.names))
 	}
-	if configured := v.configured(n.Addr); configured != nil && configured.UpdateSource != "" {
+	configured := v.configured(n)
+	if configured.UpdateSource != "" {
 		p("  Using %s as update source for this peer", configured.UpdateSource)
 	}
+	if configured.MultiHop > 0 {
+		p("  External BGP peer might be up to %d hops away", configured.MultiHop)
+	}
+	if hops := n.Config.TTLSecurity; hops > 0 {
+		p("  TTL security is enabled, peer might be up to %d hops away", hops)
+	}
+	v.bfd(p, n)
 	if s.Authenticated {
 		p("  TCP MD5 authentication is enabled")
 	}
@@ -137,22 +189,35 @@ func (v *neighborsView) neighbor(b *strings.Builder, index int, n *router.Neighb
 		}
 	}
 	if local := s.LocalAddr; local.IsValid() {
-		p("  Local host: %v, Local port: %d", local.Addr(), local.Port())
-		p("  Foreign host: %v, Foreign port: %d", s.RemoteAddr.Addr(), s.RemoteAddr.Port())
+		p("  Local host: %s, Local port: %d", address(local.Addr()), local.Port())
+		p("  Foreign host: %s, Foreign port: %d", address(s.RemoteAddr.Addr()), s.RemoteAddr.Port())
 	} else {
 		p("  No established TCP connection")
 	}
 }
 
-func (v *neighborsView) configured(a netip.Addr) *Neighbor {
-	if v.config == nil {
-		return nil
+// attached is the device on whose network a neighbor is; empty: none.
+func attached(status *router.Status, n *router.NeighborStatus) string {
+	if n.Config.Interface != "" {
+		return n.Config.Interface
 	}
-	i := slices.IndexFunc(v.config.Neighbors, func(n *Neighbor) bool { return n.Addr == a })
-	if i < 0 {
-		return nil
+	if zone := n.Addr.Zone(); zone != "" {
+		return zone
 	}
-	return v.config.Neighbors[i]
+	c, _ := rib.NewNetworks(status.Connected).Find(n.Addr)
+	return c.Device
+}
+
+// configured is what the configuration says of a neighbor.
+func (v *neighborsView) configured(n *router.NeighborStatus) *Neighbor {
+	if b := v.config.BGP; b != nil {
+		for _, c := range b.Neighbors {
+			if c.is(n, v.names) {
+				return c
+			}
+		}
+	}
+	return &Neighbor{}
 }
 
 // resetReason is why a session ended in NX-OS's words, where it has some.
@@ -175,55 +240,6 @@ func resetReason(r bgp.Reset) string {
 		return n.String()
 	}
 	return r.Down.Cause.String()
-}
-
-// marks are the two sides of a capability.
-func marks(sent, received bool) string {
-	var out []string
-	if sent {
-		out = append(out, "advertised")
-	}
-	if received {
-		out = append(out, "received")
-	}
-	return strings.Join(out, " ")
-}
-
-func has(caps []wire.Capability, code uint8) bool {
-	return slices.ContainsFunc(caps, func(c wire.Capability) bool { return c.Code == code })
-}
-
-func hasFamily(caps []wire.Capability, f wire.Family) bool {
-	return slices.ContainsFunc(caps, func(c wire.Capability) bool {
-		got, ok := c.MultiProtocol()
-		return ok && got == f
-	})
-}
-
-func (v *neighborsView) capabilities(p func(string, ...any), n *router.NeighborStatus) {
-	s := &n.Session
-	p("  Neighbor capabilities:")
-	for _, c := range []struct {
-		name string
-		code uint8
-	}{
-		{"Route refresh capability (new)", wire.CapRouteRefresh},
-		{"Route refresh capability (old)", wire.CapOldRouteRefresh},
-		{"4-Byte AS capability", wire.CapFourOctetAS},
-	} {
-		if m := marks(has(s.CapabilitiesSent, c.code), has(s.CapabilitiesReceived, c.code)); m != "" {
-			p("  %s: %s", c.name, m)
-		}
-	}
-	for _, f := range []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast} {
-		if m := marks(hasFamily(s.CapabilitiesSent, f), hasFamily(s.CapabilitiesReceived, f)); m != "" {
-			p("  Address family %s: %s", familyName(f), m)
-		}
-	}
-	if m := marks(has(s.CapabilitiesSent, wire.CapGracefulRestart), has(s.CapabilitiesReceived, wire.CapGracefulRestart)); m != "" {
-		p("  Graceful Restart capability: %s", m)
-	}
-	p("")
 }
 
 func (v *neighborsView) statistics(p func(string, ...any), s *bgp.SessionStatus) {
@@ -259,8 +275,18 @@ func (v *neighborsView) family(p func(string, ...any), n *router.NeighborStatus,
 	p("  BGP table version %d, neighbor version %d", version, sent)
 	p("  %d accepted paths consume %d bytes of memory", paths, paths*pathBytes)
 	p("  0 sent paths")
-	if limit := n.Config.MaxPrefixes[f].Max; limit > 0 {
-		p("  Maximum prefixes allowed %d", limit)
+	if limit := n.Config.MaxPrefixes[f]; limit.Max > 0 {
+		more := ""
+		if limit.Threshold > 0 {
+			more += fmt.Sprintf(", threshold %d percent", limit.Threshold)
+		}
+		if limit.WarningOnly {
+			more += ", warning-only"
+		}
+		if limit.Restart > 0 {
+			more += fmt.Sprintf(", restart interval %d minutes", limit.Restart/time.Minute)
+		}
+		p("  Maximum prefixes allowed %d%s", limit.Max, more)
 	}
 	for _, fs := range n.Session.Families {
 		if fs.Family == f && !fs.EndOfRIBReceived.IsZero() {
@@ -274,7 +300,7 @@ func (v *neighborsView) json() object {
 	var rows []object
 	v.each(func(index int, n *router.NeighborStatus) {
 		s := &n.Session
-		row := object{}.str("neighbor", n.Addr).str("remoteas", n.AS).str("link", link(&v.status, n)).str("index", index)
+		row := append(object{}.str("neighbor", peerName(n, v.names)), dynamic(n)...).str("remoteas", n.AS).str("link", link(&v.status, n)).str("index", index)
 		if n.Description != "" {
 			row = row.str("descr", n.Description)
 		}
@@ -301,10 +327,10 @@ func (v *neighborsView) json() object {
 				str("per-safi", f.SAFI).str("per-af-name", familyName(f)).str("tableversion", version).
 				str("neighbortableversion", sent).str("pathsrecvd", n.Sources[f].Paths).str("pathssent", 0)}))
 		}
-		row = row.table("peraf", afs)
+		row = append(row, v.negotiated(n)...).table("peraf", afs)
 		if s.LocalAddr.IsValid() {
-			row = row.str("localaddr", s.LocalAddr.Addr()).str("localport", s.LocalAddr.Port()).
-				str("remoteaddr", s.RemoteAddr.Addr()).str("remoteport", s.RemoteAddr.Port())
+			row = row.str("localaddr", address(s.LocalAddr.Addr())).str("localport", s.LocalAddr.Port()).
+				str("remoteaddr", address(s.RemoteAddr.Addr())).str("remoteport", s.RemoteAddr.Port())
 		}
 		rows = append(rows, row)
 	})

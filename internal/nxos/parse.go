@@ -122,12 +122,12 @@ func (p *parser) fail(line int, text, reason, hint string) {
 	p.errs = append(p.errs, LineError{line, censor(text), reason, hint})
 }
 
-// censor hides the password of a line that is going to be shown, even if the word
-// before it is mistyped.
+// censor hides the password or key of a line that is going to be shown, even if the
+// word before it is mistyped.
 func censor(text string) string {
 	words := tokens(text)
 	for i, w := range words {
-		if i < len(words)-1 && (isPassword(w) || meant.Word(w.text, []string{"password"}) != "") {
+		if i < len(words)-1 && (isPassword(w) || isKey(w) || meant.Word(w.text, []string{"password", "authentication"}) != "") {
 			return text[:w.column] + w.text + " ********"
 		}
 	}
@@ -137,6 +137,12 @@ func censor(text string) string {
 // isPassword says that a word is "password" or its beginning.
 func isPassword(w token) bool {
 	return len(w.text) > 1 && strings.HasPrefix("password", strings.ToLower(w.text))
+}
+
+// isKey says that a word may be one of those before a key of BFD.
+func isKey(w token) bool {
+	lower := strings.ToLower(w.text)
+	return slices.ContainsFunc([]string{"auth", "key", "hex", "metic"}, func(s string) bool { return strings.HasPrefix(lower, s) })
 }
 
 // read works on one line.
@@ -195,6 +201,9 @@ func (p *parser) explain(text string, err *SyntaxError, m mode) (reason, hint st
 		// Nothing of the line is quoted: any word may be the key.
 		return "the password is not understood", "write password TEXT, without blanks"
 	}
+	if strings.HasPrefix("bfd", strings.ToLower(words[0].text)) && slices.ContainsFunc(words, isKey) {
+		return "the key is not understood", "write authentication keyed-sha1 key-id N key TEXT, without blanks"
+	}
 	first := strings.ToLower(words[0].text)
 	if why := unsupported[first]; why != "" && err.Column == 0 {
 		return fmt.Sprintf("%q is not supported", words[0].text), why
@@ -245,22 +254,7 @@ func (p *parser) check() {
 		p.fail(b.line, "", "router bgp has no router ID", "add router-id A.B.C.D, or an interface with an IPv4 address")
 	}
 	for _, n := range b.Neighbors {
-		if n.AS == 0 && !n.asGiven {
-			p.fail(n.line, "", fmt.Sprintf("neighbor %v has no remote-as", n.Addr), "add remote-as N under it")
-		}
-		for _, i := range c.Interfaces {
-			for _, own := range i.Addrs {
-				if own.Addr() == n.Addr {
-					p.fail(n.line, "", fmt.Sprintf("neighbor %v is this switch's own address on %s", n.Addr, i.Name), "")
-				}
-			}
-		}
-		if n.UpdateSource != "" {
-			if _, ok := c.primary(n.UpdateSource, n.Addr.Is4()); !ok {
-				p.fail(n.sourceLine, "update-source "+n.UpdateSource,
-					fmt.Sprintf("%s has no address of neighbor %v's family", n.UpdateSource, n.Addr), "configure the interface and its address")
-			}
-		}
+		p.checkNeighbor(n)
 	}
 }
 

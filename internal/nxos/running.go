@@ -2,6 +2,7 @@ package nxos
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +16,23 @@ func (c *Config) head() string {
 	if c.FeatureBGP || c.BGP != nil {
 		out += "feature bgp\n"
 	}
+	if c.FeatureBFD || c.usesBFD() {
+		out += "feature bfd\n"
+	}
+	if c.Resilient {
+		out += "\nhardware profile ecmp resilient\n"
+	}
+	if c.BFD != nil {
+		out += "\nbfd " + c.BFD.text() + "\n"
+	}
 	return out
+}
+
+// usesBFD says that there is something about BFD.
+func (c *Config) usesBFD() bool {
+	return c.BFD != nil ||
+		slices.ContainsFunc(c.Interfaces, func(i Interface) bool { return i.BFD != nil || i.NoEcho || i.BFDKey != nil }) ||
+		c.BGP != nil && slices.ContainsFunc(c.BGP.Neighbors, func(n *Neighbor) bool { return n.BFD != nil })
 }
 
 func (c *Config) interfaces() string {
@@ -40,6 +57,21 @@ func (c *Config) interfaces() string {
 				fmt.Fprintf(&b, "  ipv6 address %v\n", a)
 			}
 		}
+		if i.LinkLocal {
+			b.WriteString("  ipv6 address use-link-local-only\n")
+		}
+		if i.Forward {
+			b.WriteString("  ip forward\n")
+		}
+		if i.BFD != nil {
+			fmt.Fprintf(&b, "  bfd %s\n", i.BFD.text())
+		}
+		if i.NoEcho {
+			b.WriteString("  no bfd echo\n")
+		}
+		if i.BFDKey != nil {
+			fmt.Fprintf(&b, "  bfd %s\n", i.BFDKey.text())
+		}
 		if i.Shutdown {
 			b.WriteString("  shutdown\n")
 		} else {
@@ -62,6 +94,16 @@ func (c *Config) bgp() string {
 	}
 	if b.Timers != nil {
 		p("  timers bgp %d %d", b.Timers.Keepalive/time.Second, b.Timers.Hold/time.Second)
+	}
+	if b.PeerTimeout > 0 {
+		p("  timers prefix-peer-timeout %d", b.PeerTimeout/time.Second)
+	}
+	b.Restart.text(p)
+	if b.Unaware {
+		p("  no graceful-shutdown aware")
+	}
+	if b.Shutdown {
+		p("  shutdown")
 	}
 	if b.Relax {
 		p("  bestpath as-path multipath-relax")
@@ -86,6 +128,12 @@ func (c *Config) bgp() string {
 		if f.family.MaxPathsInternal > 0 {
 			p("    maximum-paths ibgp %d", f.family.MaxPathsInternal)
 		}
+		if f.family.AddPath {
+			p("    additional-paths receive")
+		}
+		if f.family.LinkBandwidth {
+			p("    dmzlink-bw")
+		}
 	}
 	for _, n := range b.Neighbors {
 		n.text(p)
@@ -93,9 +141,34 @@ func (c *Config) bgp() string {
 	return out.String()
 }
 
+func (g GracefulRestart) text(p func(string, ...any)) {
+	if g.Off {
+		p("  no graceful-restart")
+	}
+	if g.HelperOnly && !g.Off {
+		p("  graceful-restart-helper")
+	}
+	if g.Restart > 0 {
+		p("  graceful-restart restart-time %d", g.Restart/time.Second)
+	}
+	if g.Stale > 0 {
+		p("  graceful-restart stalepath-time %d", g.Stale/time.Second)
+	}
+	if g.AcceptStale > 0 {
+		p("  long-lived-graceful-restart stale-time accept %d", g.AcceptStale/time.Second)
+	}
+}
+
 func (n *Neighbor) text(p func(string, ...any)) {
-	p("  neighbor %v", n.Addr)
-	p("    remote-as %d", n.AS)
+	p("  neighbor %s", n.Peer())
+	if n.External {
+		p("    remote-as external")
+	} else {
+		p("    remote-as %d", n.AS)
+	}
+	if n.LocalAS > 0 {
+		p("    local-as %d", n.LocalAS)
+	}
 	if n.Description != "" {
 		p("    description %s", n.Description)
 	}
@@ -107,6 +180,18 @@ func (n *Neighbor) text(p func(string, ...any)) {
 	}
 	if n.MultiHop > 0 {
 		p("    ebgp-multihop %d", n.MultiHop)
+	}
+	if n.TTLSecurity > 0 {
+		p("    ttl-security hops %d", n.TTLSecurity)
+	}
+	if n.MaxPeers > 0 {
+		p("    maximum-peers %d", n.MaxPeers)
+	}
+	n.BFD.text(p)
+	for _, r := range roles {
+		if n.Role != nil && *n.Role == r.role {
+			p("    local-role %s%s", r.word, map[bool]string{true: " strict-mode"}[n.StrictRole])
+		}
 	}
 	if n.Timers != nil {
 		p("    timers %d %d", n.Timers.Keepalive/time.Second, n.Timers.Hold/time.Second)
@@ -126,9 +211,43 @@ func (n *Neighbor) text(p func(string, ...any)) {
 		}
 		p("    address-family %s unicast", f.name)
 		if f.family.MaxPrefixes > 0 {
-			p("      maximum-prefix %d", f.family.MaxPrefixes)
+			p("      maximum-prefix %s", f.family.limit())
+		}
+		if f.family.AddPath {
+			p("      capability additional-paths receive")
 		}
 	}
+}
+
+func (b *NeighborBFD) text(p func(string, ...any)) {
+	switch {
+	case b == nil:
+	case !b.Multihop:
+		p("    bfd")
+	default:
+		p("    bfd multihop")
+		if b.Timers != nil {
+			p("    bfd multihop %s", b.Timers.text())
+		}
+		if b.Key != nil {
+			p("    bfd multihop %s", b.Key.text())
+		}
+	}
+}
+
+// limit is the limit as maximum-prefix says it.
+func (f *NeighborFamily) limit() string {
+	out := fmt.Sprint(f.MaxPrefixes)
+	if f.Threshold > 0 {
+		out += fmt.Sprint(" ", f.Threshold)
+	}
+	if f.WarningOnly {
+		out += " warning-only"
+	}
+	if f.Restart > 0 {
+		out += fmt.Sprintf(" restart %d", f.Restart/time.Minute)
+	}
+	return out
 }
 
 // runningView is show running-config, or its part about BGP or interfaces.

@@ -20,7 +20,8 @@ type Source interface {
 	Entries(wire.Family) []rib.Entry
 	Lookup(netip.Prefix) (rib.Entry, bool)
 	Covering(netip.Addr) (rib.Entry, bool)
-	Clear(neighbor netip.Addr) (bool, error)
+	Clear(neighbor string) bool
+	ClearSoft(neighbor string, f wire.Family) bool
 }
 
 // Shell answers commands. Its methods may be called from any goroutine.
@@ -62,17 +63,11 @@ func makeCommands() *node[command] {
 					return &tableView{s.Source.Status(), f, s.Source.Entries(f)}, nil
 				})
 				g.add(head+" summary"+vrf, func(s *Shell, _ []string) (view, error) {
-					return &summaryView{s.Source.Status(), f}, nil
+					return &summaryView{s.Source.Status(), f, s.Interfaces()}, nil
 				})
-				g.add(head+" neighbors"+vrf, func(s *Shell, _ []string) (view, error) { return s.neighbors(netip.Addr{}) })
+				g.add(head+" neighbors"+vrf, func(s *Shell, _ []string) (view, error) { return s.neighbors("") })
 			}
-			g.add(head+" neighbors <address>", func(s *Shell, args []string) (view, error) {
-				a, err := parseAddr(args[0])
-				if err != nil {
-					return nil, err
-				}
-				return s.neighbors(a)
-			})
+			g.add(head+" neighbors <neighbor>", func(s *Shell, args []string) (view, error) { return s.neighbors(args[0]) })
 			g.add(head+" "+prefix, func(s *Shell, args []string) (view, error) {
 				p, err := netip.ParsePrefix(args[0])
 				if err != nil {
@@ -119,14 +114,14 @@ func makeCommands() *node[command] {
 			return s.route(f, func(q netip.Prefix) bool { return q.Contains(a) }), nil
 		})
 		for _, head := range clears {
-			g.add(head+" *", func(s *Shell, _ []string) (view, error) { return s.clear(netip.Addr{}) })
-			g.add(head+" "+address, func(s *Shell, args []string) (view, error) {
-				a, err := netip.ParseAddr(args[0])
-				if err != nil {
-					return nil, err
+			for _, who := range []string{" *", " <neighbor>"} {
+				g.add(head+who, func(s *Shell, args []string) (view, error) { return s.clear(args, s.Source.Clear) })
+				for _, soft := range []string{" soft", " soft in"} {
+					g.add(head+who+soft, func(s *Shell, args []string) (view, error) {
+						return s.clear(args, func(name string) bool { return s.Source.ClearSoft(name, f) })
+					})
 				}
-				return s.clear(a)
-			})
+			}
 		}
 	}
 	part := func(pattern string, body func(*Config) string) {
@@ -137,6 +132,12 @@ func makeCommands() *node[command] {
 	part("show running-config", (*Config).Text)
 	part("show running-config bgp", func(c *Config) string { return "feature bgp\n" + c.bgp() })
 	part("show running-config interface", (*Config).interfaces)
+	for _, family := range []string{"", " ipv4", " ipv6"} {
+		for _, vrf := range vrfs {
+			g.add("show bfd"+family+" neighbors"+vrf, func(s *Shell, _ []string) (view, error) { return s.bfd(family, false), nil })
+			g.add("show bfd"+family+" neighbors"+vrf+" details", func(s *Shell, _ []string) (view, error) { return s.bfd(family, true), nil })
+		}
+	}
 	g.add("show ip interface brief", func(s *Shell, _ []string) (view, error) {
 		return &briefView{s.Config().Interfaces, s.Source.Status().Connected, s.Interfaces()}, nil
 	})
@@ -149,15 +150,25 @@ func makeCommands() *node[command] {
 	return g
 }
 
-func (s *Shell) neighbors(only netip.Addr) (view, error) {
-	v := &neighborsView{s.Source.Status(), s.Config().BGP, only, s.Interfaces()}
+func (s *Shell) neighbors(who string) (view, error) {
+	v := &neighborsView{s.Source.Status(), s.Config(), nil, s.Interfaces()}
+	if who == "" {
+		return v, nil
+	}
+	only, err := parsePeer(who)
+	if err != nil {
+		return nil, err
+	}
+	v.only = &only
 	found := false
 	v.each(func(int, *router.NeighborStatus) { found = true })
-	if only.IsValid() && !found {
-		return textView(fmt.Sprintf("%% No such neighbor: %v\n", only)), nil
+	if !found {
+		return noSuch(&only), nil
 	}
 	return v, nil
 }
+
+func noSuch(n *Neighbor) view { return textView(fmt.Sprintf("%% No such neighbor: %s\n", n.Peer())) }
 
 func entry(f wire.Family, e rib.Entry, ok bool) (view, error) {
 	if !ok {
@@ -189,13 +200,25 @@ func (s *Shell) route(f wire.Family, match func(netip.Prefix) bool) *routeView {
 	return v
 }
 
-func (s *Shell) clear(a netip.Addr) (view, error) {
-	ok, err := s.Source.Clear(a)
+// clear has something done with the neighbor of an argument, or with all of them if
+// there is none.
+func (s *Shell) clear(args []string, do func(name string) bool) (view, error) {
+	if len(args) == 0 {
+		do("")
+		return textView(""), nil
+	}
+	who, err := parsePeer(args[0])
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return textView(fmt.Sprintf("%% No such neighbor: %v\n", a)), nil
+	name := who.Peer()
+	for device, called := range s.Interfaces() {
+		if called == who.Interface {
+			name = device
+		}
+	}
+	if !do(name) {
+		return noSuch(&who), nil
 	}
 	return textView(""), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ type scene struct {
 	status  router.Status
 	tables  map[wire.Family]*rib.Table
 	config  *Config
-	cleared []netip.Addr
+	cleared []string
 }
 
 func (s *scene) Status() router.Status {
@@ -40,9 +41,14 @@ func (s *scene) Lookup(p netip.Prefix) (rib.Entry, bool) {
 	return s.tables[wire.FamilyOf(p)].Lookup(p)
 }
 func (s *scene) Covering(a netip.Addr) (rib.Entry, bool) { return s.tables[family(a)].Covering(a) }
-func (s *scene) Clear(a netip.Addr) (bool, error) {
-	s.cleared = append(s.cleared, a)
-	return !a.IsValid() || a == netip.MustParseAddr("10.10.2.112"), nil
+func (s *scene) Clear(name string) bool {
+	s.cleared = append(s.cleared, name)
+	return name == "" || slices.ContainsFunc(s.status.Neighbors, func(n router.NeighborStatus) bool { return n.Name == name })
+}
+func (s *scene) ClearSoft(name string, f wire.Family) bool {
+	ok := s.Clear(name)
+	s.cleared[len(s.cleared)-1] += " soft " + f.String()
+	return ok
 }
 
 func (s *scene) shell() *Shell {
@@ -61,7 +67,7 @@ func newScene(t testing.TB, config string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rc := c.Router()
+	rc := c.Router(nil)
 	s := &scene{config: c, tables: map[wire.Family]*rib.Table{}, status: router.Status{
 		Now: now, Since: now.Add(-time.Hour), AS: rc.AS, RouterID: rc.RouterID,
 		Connected: []rib.Connected{
@@ -95,7 +101,7 @@ func newScene(t testing.TB, config string) *scene {
 		}
 		n.Password = ""
 		s.status.Neighbors = append(s.status.Neighbors, router.NeighborStatus{
-			Addr: n.Addr, AS: n.AS, Description: n.Description, State: "Established", Since: session.Since,
+			Name: n.Name(), Addr: n.Addr, AS: n.AS, Description: n.Description, State: "Established", Since: session.Since,
 			Config: n, HasSession: true, Session: session, Sources: map[wire.Family]rib.SourceView{},
 		})
 	}
@@ -253,6 +259,12 @@ func TestShow(t *testing.T) {
 			"show ipv6 route", "show ip bgp 172.19.100.1/32", "show ip bgp 0.0.0.0/0", "show ip bgp 9.9.9.9/32", "show bgp ipv6 unicast 2001:db8:100::1", "show ip bgp neighbors",
 			"show running-config", "show running-config interface", "show running-config bgp", "show ip interface brief",
 		}},
+		{"rack", busy, []string{
+			"show ip bgp summary", "show bgp ipv6 unicast summary", "show ip bgp", "show ip bgp 172.19.100.1/32", "show ip bgp neighbors", "show bfd neighbors",
+			"show bfd neighbors details", "show bfd ipv6 neighbors", "show running-config", "show ip route bgp",
+			"show bfd neighbors | json-pretty", "show bfd ipv4 neighbors details | json-pretty", "show ip bgp neighbors 10.10.2.0/24 | json-pretty",
+			"show ip bgp neighbors Ethernet1/3 | json-pretty", "show ip bgp summary | json-pretty", "show ip bgp 172.19.100.1 | json-pretty",
+		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			shell := row.scene(t).shell()
@@ -262,7 +274,7 @@ func TestShow(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: %v", line, err)
 				}
-				if strings.Contains(out, "Sesame") {
+				if strings.Contains(out, "Sesame") || strings.Contains(out, "Simsalabim") {
 					t.Errorf("%s shows the password", line)
 				}
 				fmt.Fprintf(&b, "%s# %s\n%s\n", shell.Config().Name(), line, out)
@@ -343,7 +355,7 @@ func TestAbbreviationsAndErrors(t *testing.T) {
 	for short, long := range map[string]string{
 		"sh ip bgp sum":                   "show ip bgp summary",
 		"SHOW IP BGP SUMMARY":             "show bgp ipv4 unicast summary",
-		"  sh  b ipv4 u s  ":              "show ip bgp summary",
+		"  sh  bg ipv4 u s  ":             "show ip bgp summary",
 		"sh ip b n":                       "show ip bgp neighbors",
 		"sh ip ro b":                      "show ip route bgp",
 		"sh ip ro bgp-65210":              "show ip route bgp",
@@ -568,10 +580,11 @@ func unexplained[T any](n *node[T], missing map[string]bool) {
 }
 
 func FuzzExec(f *testing.F) {
-	for _, line := range []string{"show ip bgp sum | json", "sh ip bgp 172.19.100.1/32", "show ip route | include (a|b)* | count", "clear ip bgp *", "show ip bgp |", "sh\tip \"|\" x"} {
+	for _, line := range []string{"show ip bgp sum | json", "sh ip bgp 172.19.100.1/32", "show ip route | include (a|b)* | count", "clear ip bgp *", "show ip bgp |", "sh\tip \"|\" x",
+		"show bfd neighbors details | json", "clear ip bgp eth1/3 soft in", "show ip bgp neighbors 10.10.2.0/24"} {
 		f.Add(line)
 	}
-	shell := walkthrough(f).shell()
+	shell := busy(f).shell()
 	f.Fuzz(func(t *testing.T, line string) {
 		_, err := shell.Exec(line)
 		var syntax *SyntaxError

@@ -1,6 +1,7 @@
 package nxos
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,6 +40,16 @@ func familyName(f wire.Family) string {
 type summaryView struct {
 	status router.Status
 	family wire.Family
+	names  map[string]string // of interfaces, by device
+}
+
+// name is what the column Neighbor calls a neighbor; those that a prefix let in are
+// marked.
+func (v *summaryView) name(n *router.NeighborStatus) string {
+	if n.Dynamic {
+		return "*" + address(n.Addr)
+	}
+	return peerName(n, v.names)
 }
 
 func (v *summaryView) neighbors() []router.NeighborStatus {
@@ -48,7 +59,9 @@ func (v *summaryView) neighbors() []router.NeighborStatus {
 			out = append(out, n)
 		}
 	}
-	slices.SortFunc(out, func(a, b router.NeighborStatus) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(out, func(a, b router.NeighborStatus) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Name, b.Name))
+	})
 	return out
 }
 
@@ -85,7 +98,7 @@ func (v *summaryView) text() string {
 	fmt.Fprintf(&b, "BGP community entries [%d/%d], BGP clusterlist entries [%d/%d]\n", s.Communities, communities, s.ClusterLists, clusters)
 	b.WriteString("\nNeighbor        V    AS MsgRcvd MsgSent   TblVer  InQ OutQ Up/Down  State/PfxRcd\n")
 	for _, n := range neighbors {
-		addr := n.Addr.String()
+		addr := v.name(&n)
 		if len(addr) > 15 {
 			fmt.Fprintf(&b, "%s\n%15s", addr, "")
 		} else {
@@ -140,8 +153,8 @@ func (v *summaryView) json() object {
 			if n.Carries(v.family) {
 				prefixes = n.Sources[v.family].Paths
 			}
-			rows = append(rows, object{}.
-				str("neighborid", n.Addr).str("neighborversion", 4).
+			rows = append(rows, append(object{}.str("neighborid", peerName(&n, v.names)), dynamic(&n)...).
+				str("neighborversion", 4).
 				str("msgrecvd", n.Session.Received.Total()).str("msgsent", n.Session.Sent.Total()).
 				str("neighbortableversion", v.tableVersion(&n)).str("inq", 0).str("outq", n.Session.Pending).
 				str("neighboras", n.AS).str("time", iso(v.status.Now.Sub(n.Since))).

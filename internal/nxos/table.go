@@ -191,7 +191,7 @@ func (v *entryView) text() string {
 		if p.Fault == rib.NextHopUnreachable {
 			reach = "(inaccessible)"
 		}
-		fmt.Fprintf(&b, "    %v %s from %v (%v)\n", p.NextHop, reach, p.Source.Addr, p.Source.RouterID)
+		fmt.Fprintf(&b, "    %v %s from %v (%v)\n", p.NextHop, reach, p.Source.Addr.WithZone(""), p.Source.RouterID)
 		med := "not set"
 		if p.Attrs.MED.Set {
 			med = fmt.Sprint(p.Attrs.MED.Value)
@@ -205,6 +205,12 @@ func (v *entryView) text() string {
 			}
 			b.WriteByte('\n')
 		}
+		if p.Attrs.Bandwidth > 0 {
+			fmt.Fprintf(&b, "      Extcommunity: link-bandwidth %.0f bytes/s\n", p.Attrs.Bandwidth)
+		}
+		if p.ID != 0 {
+			fmt.Fprintf(&b, "      Received path-id %d\n", p.ID)
+		}
 	}
 	b.WriteString("\n  Path-id 1 not advertised to any peer\n")
 	return b.String()
@@ -212,17 +218,24 @@ func (v *entryView) text() string {
 
 // standing says what a path is and why.
 func standing(p *rib.PathView) string {
+	valid := "path is valid"
+	switch {
+	case p.LongLived:
+		valid += ", is long-lived stale"
+	case p.Stale:
+		valid += ", is stale"
+	}
 	switch {
 	case p.Fault == rib.Deleted:
 		return "path is deleted, no labeled nexthop"
 	case p.Fault != rib.OK:
 		return "path is invalid(rnh not resolved), not best reason: " + p.Why.String() + ", no labeled nexthop"
 	case p.Best:
-		return "path is valid, is best path, no labeled nexthop, in rib"
+		return valid + ", is best path, no labeled nexthop, in rib"
 	case p.Multipath:
-		return "path is valid, not best reason: " + p.Why.String() + ", multipath, no labeled nexthop, in rib"
+		return valid + ", not best reason: " + p.Why.String() + ", multipath, no labeled nexthop, in rib"
 	}
-	return "path is valid, not best reason: " + p.Why.String() + ", no labeled nexthop"
+	return valid + ", not best reason: " + p.Why.String() + ", no labeled nexthop"
 }
 
 func (v *entryView) json() object {
@@ -230,7 +243,10 @@ func (v *entryView) json() object {
 	for i := range v.entry.Paths {
 		p := &v.entry.Paths[i]
 		row := pathJSON(i, p)
-		row = row.str("neighbor", p.Source.Addr).str("neighborid", p.Source.RouterID)
+		if p.ID != 0 {
+			row = row.str("pathid", p.ID)
+		}
+		row = row.str("neighbor", p.Source.Addr.WithZone("")).str("neighborid", p.Source.RouterID)
 		if !p.Best {
 			row = row.str("notbestreason", p.Why)
 		}

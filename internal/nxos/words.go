@@ -21,6 +21,17 @@ var kinds = []kind{
 	{name: "<paths>", help: "Number of parallel paths, 1-64", check: number(1, 64)},
 	{name: "<hops>", help: "Number of hops, 2-255", check: number(2, 255)},
 	{name: "<prefixes>", help: "Number of prefixes, 1-1000000", check: number(1, 1_000_000)},
+	{name: "<neighbor>", help: "IPv4 or IPv6 address of a neighbor, prefix of many, or interface of one without", check: func(s string) error { _, err := parsePeer(s); return err }},
+	{name: "<peer-seconds>", help: "Seconds, 1-1200", check: number(1, 1200)},
+	{name: "<restart-seconds>", help: "Seconds, 1-3600", check: number(1, 3600)},
+	{name: "<stale-seconds>", help: "Seconds, 1-16777215", check: number(1, 1<<24-1)},
+	{name: "<milliseconds>", help: "Milliseconds, 10-60000", check: number(10, 60000)},
+	{name: "<multiplier>", help: "Packets that may be missed, 1-50", check: number(1, 50)},
+	{name: "<key-id>", help: "Number of the key, 0-255", check: number(0, 255)},
+	{name: "<percent>", help: "Share of the limit that is warned of, 1-100", check: number(1, 100)},
+	{name: "<minutes>", help: "Minutes, 1-65535", check: number(1, 65535)},
+	{name: "<peers>", help: "Number of neighbors, 1-1000", check: number(1, 1000)},
+	{name: "<ttl-hops>", help: "Number of hops, 1-254", check: number(1, 254)},
 	{name: "<name>", help: "Name of at most 63 letters, digits, dots, dashes and underscores", check: hostname},
 	{name: "<word>", help: "Word", check: func(string) error { return nil }},
 	{name: "<bgp-as>", help: "BGP process: bgp-AS", check: func(s string) error { _, err := parseInstance(s); return err }},
@@ -49,6 +60,23 @@ var wordHelp = map[string]string{
 	"version": "Version", "vrf": "VRF", "default": "The default one", "all": "All of them", "*": "All neighbors",
 	"json": "JSON", "json-pretty": "JSON on several lines", "include": "Lines that match", "grep": "Lines that match",
 	"exclude": "Lines that do not match", "begin": "From the first line that matches", "count": "Number of lines", "no-more": "No paging",
+	"accept": "What is taken of what neighbors ask", "activate": "Take leave of neighbors", "additional-paths": "Several paths to one prefix",
+	"authentication": "Sign packets", "aware": "Heed neighbors that take leave", "bfd": "Bidirectional Forwarding Detection",
+	"capability": "What is offered", "customer": "The neighbor is our provider", "details": "All that is known",
+	"dmzlink-bw": "Weigh paths by their link bandwidth", "echo": "Echo function", "ecmp": "Several next hops", "external": "Any AS but ours",
+	"forward": "Forward on an interface without addresses", "graceful-restart": "Graceful restart", "graceful-restart-helper": "Only help neighbors that restart",
+	"graceful-shutdown": "Graceful shutdown", "hardware": "Forwarding", "hex-key": "Key that is hidden", "hops": "Distance of the neighbor",
+	"in": "Received routes", "interval": "Interval at which packets are sent", "key": "Key in clear", "key-id": "Number of the key",
+	"keyed-sha1": "SHA-1", "local-as": "Our AS in this session", "local-role": "What we are to the neighbor (RFC 9234)",
+	"long-lived-graceful-restart": "Long-lived graceful restart", "maximum-peers": "Limit of neighbors of the prefix",
+	"meticulous-keyed-sha1": "SHA-1, each packet with a number of its own", "min_rx": "Least interval at which packets are taken",
+	"multihop": "Over several hops", "multiplier": "How many packets may be missed", "peer": "Neither pays the other",
+	"prefix-peer-timeout": "How long a neighbor of a prefix is known without a session", "profile": "Profile", "provider": "The neighbor is our customer",
+	"receive": "Receive them", "resilient": "Move few flows when members change", "restart": "Let the neighbor in again after a while",
+	"restart-time": "Time to come back in", "rs-client": "The neighbor is a route server", "rs-server": "The neighbor is our client",
+	"singlehop": "Over one hop", "soft": "Keep the session, ask for the routes again", "stale-time": "Time that stale routes are kept for long",
+	"stalepath-time": "Time that stale routes are used when the neighbor is back", "strict-mode": "Refuse a neighbor without a role",
+	"ttl-security": "Refuse packets from afar", "use-link-local-only": "No address but the link-local one", "warning-only": "Warn, and keep the session",
 	"0": "Password in clear", "3": "Password encrypted by a switch",
 }
 
@@ -96,6 +124,40 @@ func parseAddr(s string) (netip.Addr, error) {
 		return a, fmt.Errorf("%s is not the address of another host", s)
 	}
 	return a, nil
+}
+
+// parsePeer reads who a neighbor is.
+func parsePeer(s string) (Neighbor, error) {
+	if strings.Contains(s, ":") || s[0] >= '0' && s[0] <= '9' {
+		if strings.Contains(s, "/") {
+			return parsePeers(s)
+		}
+		a, err := parseAddr(s)
+		return Neighbor{Addr: a}, err
+	}
+	if !plausible(s) {
+		return Neighbor{}, fmt.Errorf("%q is not an IP address, a prefix or an interface", s)
+	}
+	name, err := parseInterface(s)
+	if err == nil && !strings.HasPrefix(name, "Ethernet") {
+		err = fmt.Errorf("there is no neighbor at the other end of %s", name)
+	}
+	return Neighbor{Interface: name}, err
+}
+
+// parsePeers reads a prefix of neighbors.
+func parsePeers(s string) (Neighbor, error) {
+	p, err := netip.ParsePrefix(s)
+	a := p.Addr()
+	switch {
+	case err != nil:
+		return Neighbor{}, fmt.Errorf("%q is not a prefix", s)
+	case a.Is4In6() || a.IsMulticast() || a.IsLoopback() || linkLocal(a) || !a.Next().IsValid():
+		return Neighbor{}, fmt.Errorf("%s is not a prefix of other hosts", s)
+	case p != p.Masked():
+		return Neighbor{}, fmt.Errorf("%s has host bits\n%v is meant", s, p.Masked())
+	}
+	return Neighbor{Prefix: p}, nil
 }
 
 func parseIPv4(s string) (netip.Addr, error) {
