@@ -31,6 +31,10 @@
 // sockets hold only so much, and a peer that lives has sent by then. So neither a paused
 // process nor a flood makes a session fail.
 //
+// The goroutine that runs the sessions has a thread of its own, which the transport may
+// have the kernel prefer to others; what other goroutines ask for is done on it, so that
+// none of them holds a lock that the sessions need while it waits for a processor.
+//
 // Packets are sent by this process, jittered as RFC 5880 §6.8.7 asks, on a grid of a
 // millisecond that all sessions share. The kernel could pace them (SO_TXTIME) only under
 // the queueing disciplines fq and etf, which many kernels and most virtual devices lack,

@@ -28,6 +28,7 @@ func (s *Server) loop(ctx context.Context) error {
 		if err := s.wait(); err != nil {
 			return fmt.Errorf("wait for bfd packets: %w", err)
 		}
+		s.answer(true)
 		heard, err := s.drain()
 		if err != nil {
 			return fmt.Errorf("receive bfd packets: %w", err)
@@ -49,14 +50,9 @@ func (s *Server) wait() error {
 	}
 	s.mu.Unlock()
 	now := time.Now()
-	if gate := s.drained.Add(moderation); now.Before(gate) {
-		gate = earliest(gate, next)
-		if now.Before(gate) {
-			if err := s.opt.Transport.Wait(gate, false); err != nil {
-				return err
-			}
-			now = gate
-		}
+	if gate := s.drained.Add(moderation); now.Before(gate) && !due(next, now) {
+		// Then everything is looked at, also if it was Wake that ended this.
+		return s.opt.Transport.Wait(earliest(gate, next), false)
 	}
 	if due(next, now) {
 		return nil
@@ -221,6 +217,10 @@ func (s *Server) tell() {
 	changes := s.changes
 	s.changes = nil
 	s.mu.Unlock()
+	if len(changes) == 0 {
+		return
+	}
+	s.answer(false) // the Handler may ask, too
 	for _, c := range changes {
 		s.opt.Handler.StateChanged(c)
 	}

@@ -40,6 +40,7 @@ type Options struct {
 type Server struct {
 	opt   Options
 	epoch time.Time
+	asks  asks
 
 	mu        sync.Mutex
 	names     map[string]*session // wanted
@@ -91,8 +92,15 @@ func (s *Server) Set(sessions []Config) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.do(func() { err = s.replace(wanted) })
+	if err == nil {
+		s.opt.Transport.Wake()
+	}
+	return err
+}
+
+// replace is Set under the lock.
+func (s *Server) replace(wanted []Config) error {
 	if s.done {
 		return errors.New("bfd server has stopped")
 	}
@@ -123,7 +131,6 @@ func (s *Server) Set(sessions []Config) error {
 			s.add(c, now)
 		}
 	}
-	s.opt.Transport.Wake()
 	return nil
 }
 
@@ -196,34 +203,22 @@ func (s *Server) forget(x *session) {
 	}
 }
 
-// statusChunk is how many sessions are copied before Run may go on.
-const statusChunk = 32
-
-// Status tells of all sessions of the set, by name. It does not hold sessions up.
-func (s *Server) Status() []SessionStatus {
-	s.mu.Lock()
-	all := make([]*session, 0, len(s.names))
-	for _, x := range s.names {
-		all = append(all, x)
-	}
-	s.mu.Unlock()
-	out := make([]SessionStatus, 0, len(all))
-	for chunk := range slices.Chunk(all, statusChunk) {
-		s.mu.Lock()
-		for _, x := range chunk {
+// Status tells of all sessions of the set, by name.
+func (s *Server) Status() (out []SessionStatus) {
+	s.do(func() {
+		out = make([]SessionStatus, 0, len(s.names))
+		for _, x := range s.names {
 			out = append(out, x.status())
 		}
-		s.mu.Unlock()
-	}
+	})
 	slices.SortFunc(out, func(a, b SessionStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
 // ServerStatus tells what belongs to no session.
-func (s *Server) ServerStatus() ServerStatus {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ServerStatus{Strangers: s.strangers}
+func (s *Server) ServerStatus() (st ServerStatus) {
+	s.do(func() { st.Strangers = s.strangers })
+	return st
 }
 
 // Run keeps the sessions until ctx ends, then tells the peers that nothing failed
@@ -244,7 +239,10 @@ func (s *Server) Run(ctx context.Context) error {
 		close(s.journal.queue)
 		writing.Wait()
 	}()
+	end := s.opt.Transport.Begin()
+	defer end()
 	err := s.loop(ctx)
+	s.answer(false)
 	s.mu.Lock()
 	s.done = true
 	now := time.Now()

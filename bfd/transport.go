@@ -52,6 +52,9 @@ type Path struct {
 // goroutine at a time uses it. bfdtest.Net and internal/linux/bfdudp are transports,
 // and one suite, bfdtest.TestTransport, runs on both.
 type Transport interface {
+	// Begin is called by the goroutine that is going to Wait and Receive until it
+	// calls end. The transport may have the kernel prefer it to others.
+	Begin() (end func())
 	// Open prepares to send on a path, from a source port that no other Endpoint
 	// has (RFC 5881 §4). An error is of the path: it may be right later.
 	Open(Path) (Endpoint, error)

@@ -139,6 +139,9 @@ func (h *Host) Open(p bfd.Path) (bfd.Endpoint, error) {
 	return e, nil
 }
 
+// Begin is bfd.Transport's. A fake has no kernel to ask.
+func (h *Host) Begin() (end func()) { return func() {} }
+
 // Wait is bfd.Transport's.
 func (h *Host) Wait(until time.Time, packets bool) error {
 	var late <-chan time.Time
