@@ -28,6 +28,7 @@ type tally struct {
 func (f *tally) Len() int              { return 0 }
 func (f *tally) Flush() error          { return nil }
 func (f *tally) Avoid([]rib.Hop) error { return nil }
+func (f *tally) Resilient(bool) error  { return nil }
 func (f *tally) Apply(r []rib.Route) error {
 	if f.n += len(r); f.n == f.expected {
 		f.n = 0

@@ -25,10 +25,11 @@
 // Routes that an earlier run left in the kernel stay until every neighbor has sent
 // its table, or sweepAfter at the latest; then what nobody announced is removed.
 //
-// When a neighbor is lost, the kernel is first told which next hops to avoid, in a
-// message for each set of next hops, and only then is each prefix decided anew.
+// When a neighbor is lost, that overtakes all UPDATEs that wait; the kernel is first told
+// which next hops to avoid, in a message for each set of next hops, and only then is
+// each prefix decided anew.
 //
-// Neighbors of a prefix are made by the engine, under names of their own; they have the
+// Unnumbered neighbors get their address from a Finder. Neighbors of a prefix are made by the engine, under names of their own; they have the
 // prefix's settings and are known until some time after their session.
 //
 // Invariants: one goroutine changes the tables, under mu; the kernel is told what

@@ -13,6 +13,7 @@ import (
 // event is what a session's goroutine hands to the loop: one of its fields besides
 // peer is set.
 type event struct {
+	session   uint64 // its number
 	peer      string
 	up        *bgp.SessionStatus
 	update    *wire.Update
@@ -25,6 +26,9 @@ type event struct {
 // send queues an event; a full queue keeps the session waiting, and through TCP
 // the neighbor.
 func (r *Router) send(e event) {
+	if n, ok := r.current.Load(e.peer); ok {
+		e.session = n.(uint64)
+	}
 	select {
 	case r.events <- e:
 	case <-r.done:
@@ -32,10 +36,33 @@ func (r *Router) send(e event) {
 }
 
 // Established is of bgp.Handler.
-func (r *Router) Established(peer string, s bgp.SessionStatus) { r.send(event{peer: peer, up: &s}) }
+func (r *Router) Established(peer string, s bgp.SessionStatus) {
+	r.current.Store(peer, r.sessionCount.Add(1))
+	r.send(event{peer: peer, up: &s})
+}
 
 // Update is of bgp.Handler.
-func (r *Router) Update(peer string, u *wire.Update) { r.send(event{peer: peer, update: u}) }
+func (r *Router) Update(peer string, u *wire.Update) {
+	if large(u) {
+		select {
+		case r.larges <- struct{}{}:
+		case <-r.done:
+			return
+		}
+	}
+	r.send(event{peer: peer, update: u})
+}
+
+// large says that few such UPDATEs may wait at a time.
+func large(u *wire.Update) bool { return len(u.NLRI)+len(u.Withdrawn) > batch }
+
+// recycle gives an UPDATE back whose routes the tables have copied, or do not want.
+func (r *Router) recycle(u *wire.Update) {
+	if large(u) {
+		<-r.larges
+	}
+	bgp.Recycle(u)
+}
 
 // EndOfRIB is of bgp.Handler.
 func (r *Router) EndOfRIB(peer string, f wire.Family) { r.send(event{peer: peer, endOfRIB: f}) }
@@ -49,17 +76,53 @@ func (r *Router) RefreshBegin(peer string, f wire.Family) { r.send(event{peer: p
 // RefreshEnd is of bgp.Handler.
 func (r *Router) RefreshEnd(peer string, f wire.Family) { r.send(event{peer: peer, refreshed: f}) }
 
-// Closed is of bgp.Handler.
-func (r *Router) Closed(peer string, why bgp.Down) { r.send(event{peer: peer, down: &why}) }
+// Closed is of bgp.Handler. It overtakes whatever else waits, as packets depend on it;
+// unless routes are retained, which then are those that the session told of to its end.
+func (r *Router) Closed(peer string, why bgp.Down) {
+	e := event{peer: peer, down: &why}
+	queue := r.urgent
+	if len(why.Retain) > 0 {
+		queue = r.events
+	}
+	if n, ok := r.current.LoadAndDelete(peer); ok {
+		e.session = n.(uint64)
+	}
+	select {
+	case queue <- e:
+	case <-r.done:
+	}
+}
+
+// overtaken says that the session of an event has ended, and its end been acted upon.
+func (r *Router) overtaken(e event) bool {
+	if e.down != nil {
+		r.ended[e.peer] = e.session
+		return false
+	}
+	if e.session > r.ended[e.peer] {
+		delete(r.ended, e.peer)
+		return false
+	}
+	if e.update != nil {
+		r.recycle(e.update)
+	}
+	return true
+}
 
 // handle works on one event. The caller holds mu.
 func (r *Router) handle(e event, now time.Time) {
+	if r.overtaken(e) {
+		return
+	}
 	n := r.neighbor(e.peer)
 	if e.up != nil && r.config.neighbor(e.peer) == nil {
 		n = r.admit(e.peer, e.up)
 	}
-	if n == nil {
-		return // its last words after it was removed
+	if n == nil { // its last words after it was removed
+		if e.update != nil {
+			r.recycle(e.update)
+		}
+		return
 	}
 	none := wire.Family{}
 	switch {
@@ -70,7 +133,7 @@ func (r *Router) handle(e event, now time.Time) {
 			within := t.Update(e.peer, e.update, now)
 			r.count(n, e.peer, f, t, within, now)
 		}
-		bgp.Recycle(e.update) // the tables have copied what they keep
+		r.recycle(e.update)
 	case e.down != nil:
 		// The groups of next hops are rid of those that are lost before anything else
 		// is done: that is what packets depend on.

@@ -161,6 +161,7 @@ func TestLostNextHopsAreAvoidedFirst(t *testing.T) {
 		b.up(112, 113)
 		b.announce(112, "172.19.100.1/32")
 		b.announce(113, "172.19.100.1/32")
+		b.want("both", "172.19.100.1/32 via 112 113")
 		b.speaker.handler.Closed(name(112), bgp.Down{})
 		b.want("one is lost", "172.19.100.1/32 via 113")
 		b.locked(func() {
@@ -195,5 +196,58 @@ func TestLostNextHopsAreAvoidedFirst(t *testing.T) {
 				t.Errorf("avoided %v", b.kernel.avoided)
 			}
 		})
+	})
+}
+
+// The end of a session overtakes what others have to say, and what it said itself.
+func TestEndsOfSessionsOvertake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.finish()
+		b.up(112, 113)
+		b.announce(112, "172.19.100.1/32")
+		b.announce(113, "172.19.100.1/32")
+		b.want("both", "172.19.100.1/32 via 112 113")
+		b.mu.Lock() // the loop is busy
+		b.announce(113, "172.19.100.2/32")
+		b.announce(112, "172.19.100.3/32")
+		b.speaker.handler.Closed(name(112), bgp.Down{})
+		b.up(112)
+		b.announce(112, "172.19.100.4/32")
+		b.mu.Unlock()
+		b.want("one is back", "172.19.100.1/32 via 113\n172.19.100.2/32 via 113\n172.19.100.4/32 via 112")
+		b.locked(func() {
+			if len(b.kernel.avoided) != 1 || len(b.ended) != 0 {
+				t.Errorf("avoided %v, ended %v", b.kernel.avoided, b.ended)
+			}
+		})
+	})
+}
+
+// UPDATEs of more prefixes than a batch wait in small number.
+func TestLargeUpdatesWaitFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := New(Options{NewSpeaker: func(bgp.Handler) (Speaker, error) { return &speaker{}, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			for range 3 * largeLen {
+				r.Update("stranger", &wire.Update{NLRI: make([]netip.Prefix, batch+1)})
+			}
+		}()
+		synctest.Wait()
+		if len(r.events) != largeLen {
+			t.Errorf("%d large ones wait", len(r.events))
+		}
+		for range 3 * largeLen {
+			r.handle(<-r.events, time.Now())
+		}
+		<-sent
+		if len(r.larges) != 0 {
+			t.Errorf("%d tokens are left", len(r.larges))
+		}
 	})
 }

@@ -117,6 +117,7 @@ func (r *Router) forget(peer string) {
 	maps.DeleteFunc(r.warned, func(s side, _ int) bool { return of(s) })
 	delete(r.tripped, peer)
 	delete(r.downSince, peer)
+	delete(r.ended, peer)
 	delete(r.addrs, peer)
 	delete(r.dynamic, peer)
 	delete(r.awaited, peer)

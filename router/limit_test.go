@@ -10,6 +10,7 @@ import (
 
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/wire"
+	"github.com/pharoslb/pharos/rib"
 )
 
 func vips(n int) []string {
@@ -69,6 +70,7 @@ func TestPrefixLimitIsClearedByHandOrTime(t *testing.T) {
 		for range 2 {
 			b.up(112)
 			b.announce(112, vips(3)...)
+			b.later(0)
 			b.speaker.handler.Closed(name(112), bgp.Down{})
 			b.later(179 * time.Second)
 			if resets := b.speaker.resets(); !b.Status().Neighbors[0].Tripped || len(resets) > 0 {
@@ -235,6 +237,60 @@ func TestLocalAS(t *testing.T) {
 				NLRI:  []netip.Prefix{netip.MustParsePrefix("172.19.100.1/32")},
 			})
 			b.want("a loop", "")
+		}
+	})
+}
+
+// finder knows who is on which link.
+type finder struct {
+	links   []string
+	there   map[string]netip.Addr
+	changed chan struct{}
+}
+
+func (f *finder) Set(links []string)               { f.links = links }
+func (f *finder) Neighbors() map[string]netip.Addr { return f.there }
+func (f *finder) Changed() <-chan struct{}         { return f.changed }
+
+// An unnumbered neighbor has an address once it is found on its link, and routes go by
+// that link.
+func TestUnnumberedNeighbor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &finder{changed: make(chan struct{}, 1)}
+		b := newBench(t, func(b *bench) {
+			b.finder = f
+			b.links.nets = []rib.Connected{{Prefix: netip.MustParsePrefix("fe80::210/64"), Index: 3, Device: "Ethernet1-2"}}
+		})
+		defer b.finish()
+		c := config()
+		role := wire.RoleProvider
+		c.Neighbors = []Neighbor{{
+			Interface: "Ethernet1-2", AS: 65211, HoldTime: 9 * time.Second, Families: []wire.Family{wire.IPv4Unicast},
+			Role: &role, AddPath: true, GracefulRestart: &bgp.GracefulRestart{},
+		}}
+		b.reconfigure(c)
+		if p := b.speaker.peers["Ethernet1-2"]; !p.Unnumbered() || !slices.Equal(f.links, []string{"Ethernet1-2"}) ||
+			p.Role != &role || p.AddPath != wire.AddPathReceive || p.GracefulRestart == nil {
+			t.Errorf("peer %+v, looked for on %q", p, f.links)
+		}
+		there := netip.MustParseAddr("fe80::112%Ethernet1-2")
+		b.locked(func() { f.there = map[string]netip.Addr{"Ethernet1-2": there} })
+		f.changed <- struct{}{}
+		b.later(0)
+		if p := b.speaker.peers["Ethernet1-2"]; p.RemoteAddr != there {
+			t.Errorf("its address is %v", p.RemoteAddr)
+		}
+		b.speaker.handler.Established("Ethernet1-2", bgp.SessionStatus{RemoteID: netip.MustParseAddr(name(112)), RemoteAddr: netip.AddrPortFrom(there, 179)})
+		hop := netip.MustParseAddr("fe80::112")
+		for i, otc := range []uint32{0, 64999} { // what has been to a peer or provider may not come from a customer
+			b.speaker.handler.Update("Ethernet1-2", &wire.Update{
+				Attrs: &wire.Attrs{ASPath: wire.Sequence(65211), NextHop: hop, OnlyToCustomer: otc},
+				NLRI:  []netip.Prefix{netip.MustParsePrefix(vips(2)[i])},
+			})
+		}
+		b.want("by the link", "172.19.100.0/32 via fe80::112")
+		if s := b.Status().Neighbors[0]; s.Addr != there {
+			t.Errorf("shown with %v", s.Addr)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
@@ -23,8 +24,10 @@ const (
 	verifyEvery = time.Minute
 	verifySoon  = 100 * time.Millisecond
 	verifyRetry = 30 * time.Second // the longest pause between failing attempts
-	// queueLen bounds the UPDATEs that wait; who has more to say waits himself.
-	queueLen = 256
+	// queueLen bounds the UPDATEs that wait, and largeLen those among them with more
+	// prefixes than a batch; who has more to say waits himself.
+	queueLen = 64
+	largeLen = 4
 	// batch is how many prefixes are gathered before the kernel is told.
 	batch = 4096
 )
@@ -49,6 +52,13 @@ type Links interface {
 	Changed() <-chan struct{}
 }
 
+// Finder tells who is on a link: internal/linux/radv.
+type Finder interface {
+	Set(interfaces []string) // to look on
+	Neighbors() map[string]netip.Addr
+	Changed() <-chan struct{}
+}
+
 // Speaker keeps the sessions: bgp.Server.
 type Speaker interface {
 	Run(context.Context) error
@@ -65,6 +75,8 @@ type Options struct {
 	NewSpeaker func(bgp.Handler) (Speaker, error)
 	FIB        FIB
 	Links      Links
+	// Finder finds unnumbered neighbors. Nil: there will be none.
+	Finder Finder
 	// KeepRoutes leaves the routes in the kernel when Run ends.
 	KeepRoutes bool
 	Log        *slog.Logger // nil: nothing is logged
@@ -76,8 +88,13 @@ type Router struct {
 	log     *slog.Logger
 	speaker Speaker
 	events  chan event
+	urgent  chan event    // ends of sessions
+	larges  chan struct{} // a token for each large UPDATE that waits
 	done    chan struct{} // closed when Run has ended
 	wake    chan struct{}
+
+	sessionCount atomic.Uint64
+	current      sync.Map // number of the session that is up, by peer
 
 	set sync.Mutex // held by whoever tells the speaker its peers, from making the list on
 
@@ -86,6 +103,7 @@ type Router struct {
 	started   time.Time
 	tables    map[wire.Family]*rib.Table
 	networks  []rib.Connected
+	ended     map[string]uint64 // number of the session that ended before all its events were handled
 	keeps     map[side]*keep
 	refreshes map[side]time.Time              // when they have to be over
 	awaited   map[string]map[wire.Family]bool // End-of-RIB markers before the sweep
@@ -109,8 +127,8 @@ type Router struct {
 func New(opt Options) (*Router, error) {
 	r := &Router{
 		opt: opt, log: opt.Log,
-		events: make(chan event, queueLen), done: make(chan struct{}), wake: make(chan struct{}, 1),
-		keeps: make(map[side]*keep), refreshes: make(map[side]time.Time), awaited: make(map[string]map[wire.Family]bool),
+		events: make(chan event, queueLen), urgent: make(chan event, queueLen), larges: make(chan struct{}, largeLen), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		ended: make(map[string]uint64), keeps: make(map[side]*keep), refreshes: make(map[side]time.Time), awaited: make(map[string]map[wire.Family]bool),
 		dynamic: make(map[string]*dynamic), tripped: make(map[string]*trip), warned: make(map[side]int),
 		downSince: make(map[string]time.Time), addrs: make(map[string]netip.Addr),
 	}
@@ -134,8 +152,12 @@ func (r *Router) Set(c Config) error {
 	defer r.set.Unlock()
 	r.mu.Lock()
 	readmitted := r.configure(c, time.Now())
+	links := c.interfaces()
 	sessions := r.sessions()
 	r.mu.Unlock()
+	if r.opt.Finder != nil {
+		r.opt.Finder.Set(links)
+	}
 	r.poke()
 	err := r.speaker.SetPeers(sessions)
 	if len(readmitted) > 0 {
@@ -228,7 +250,22 @@ func (r *Router) sessions() []bgp.Config {
 			out = append(out, n.session(&r.config))
 		}
 	}
+	if r.opt.Finder != nil {
+		out = bgp.Resolve(out, r.opt.Finder.Neighbors())
+	}
 	return out
+}
+
+// find tells the speaker which addresses unnumbered neighbors have.
+func (r *Router) find() {
+	r.set.Lock()
+	defer r.set.Unlock()
+	r.mu.Lock()
+	sessions := r.sessions()
+	r.mu.Unlock()
+	if err := r.speaker.SetPeers(sessions); err != nil {
+		r.log.Error("a neighbor that was found on a link is not taken", "err", err)
+	}
 }
 
 // Clear resets the session with a neighbor, given by its name or address, with those of
@@ -321,6 +358,10 @@ func (r *Router) Run(ctx context.Context) error {
 func (r *Router) loop(ctx context.Context, failed <-chan error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var found <-chan struct{}
+	if r.opt.Finder != nil {
+		found = r.opt.Finder.Changed()
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -330,10 +371,17 @@ func (r *Router) loop(ctx context.Context, failed <-chan error) error {
 				err = errors.New("the bgp engine ended")
 			}
 			return err
-		case e := <-r.events:
+		case e := <-r.urgent:
 			r.mu.Lock()
 			r.handle(e, time.Now())
+		case e := <-r.events:
+			r.mu.Lock()
+			r.hurry()
+			r.handle(e, time.Now())
 			r.gather()
+		case <-found:
+			r.find()
+			continue
 		case <-r.opt.Links.Changed():
 			r.mu.Lock()
 			now := time.Now()
@@ -368,8 +416,21 @@ func (r *Router) loop(ctx context.Context, failed <-chan error) error {
 // gather takes what has arrived meanwhile, up to a batch.
 func (r *Router) gather() {
 	for r.dirty() < batch {
+		r.hurry()
 		select {
 		case e := <-r.events:
+			r.handle(e, time.Now())
+		default:
+			return
+		}
+	}
+}
+
+// hurry acts on ends of sessions before anything else that waits.
+func (r *Router) hurry() {
+	for {
+		select {
+		case e := <-r.urgent:
 			r.handle(e, time.Now())
 		default:
 			return
