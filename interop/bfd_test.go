@@ -121,11 +121,11 @@ func (l *lab) pidFile(name string) int {
 // TestBFD tells one story with each implementation.
 func TestBFD(t *testing.T) {
 	t.Run("FRR", func(t *testing.T) {
-		need(t, "vtysh", frrLib+"/bfdd")
+		need(t, "vtysh", frrLib+"/bfdd", "dumpcap", "tshark")
 		bfdStory(t, &frrBFD{})
 	})
 	t.Run("BIRD", func(t *testing.T) {
-		need(t, "bird", "birdc")
+		need(t, "bird", "birdc", "dumpcap", "tshark")
 		bfdStory(t, &birdBFD{every: 50 * ms})
 	})
 }
@@ -142,6 +142,7 @@ func bfdStory(t *testing.T, w watcher) {
 		}
 	}
 	names := []string{"v4", "v6", "far4", "far6"}
+	c := l.capture()
 	want := func(remote netip.Addr, multihop bool, state string) {
 		t.Helper()
 		l.eventually("the peer's session with "+remote.String(), func() error {
@@ -239,6 +240,7 @@ func bfdStory(t *testing.T, w watcher) {
 	d.stop()
 	want(node.v4, false, "Down")
 	want(node.v6, true, "Down")
+	c.check("bfd")
 }
 
 // frrBFD is FRR's bfdd.
@@ -461,13 +463,14 @@ func (w *birdBFD) pid(l *lab) int { return l.pidFile("bird.pid") }
 
 // Each kind of SHA-1 that BIRD has, and a key that is wrong.
 func TestBFDAuthenticationWithBIRD(t *testing.T) {
-	need(t, "bird", "birdc")
+	need(t, "bird", "birdc", "dumpcap", "tshark")
 	for kind, words := range map[bfd.AuthType]string{bfd.AuthKeyedSHA1: "keyed sha1", bfd.AuthMeticulousSHA1: "meticulous keyed sha1"} {
 		t.Run(words, func(t *testing.T) {
 			l := newLab(t, 1)
 			with := func(key string) bfd.Config {
 				return watched("v4", switch4, 50*ms, func(c *bfd.Config) { c.Auth = &bfd.Auth{Type: kind, KeyID: 7, Key: key} })
 			}
+			c := l.capture()
 			d := l.detect(l.nodes[0], with("correct-horse"))
 			w := &birdBFD{every: 50 * ms, options: "authentication " + words + `; password "correct-horse" { id 7; };`}
 			w.start(l, l.nodes[0])
@@ -479,6 +482,7 @@ func TestBFDAuthenticationWithBIRD(t *testing.T) {
 			d.status("v4", func(st bfd.SessionStatus) bool { return st.Discarded[bfd.DiscardAuthDigest] > 0 })
 			l.must(d.Set([]bfd.Config{with("correct-horse")}))
 			d.WaitState(t, "v4", bfd.Up)
+			c.check("bfd")
 		})
 	}
 }

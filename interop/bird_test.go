@@ -62,6 +62,7 @@ protocol bgp %s {
 // Three speakers, one address, BIRD's kernel; and a table of some size, which is
 // withdrawn when its origin's machine loses its link.
 func TestBIRDSpreadsAndForgets(t *testing.T) {
+	t.Parallel()
 	need(t, "bird", "birdc")
 	l := newLab(t, 3)
 	var conf strings.Builder

@@ -26,7 +26,7 @@ func (l *lab) capture() *capture {
 	l.t.Helper()
 	c := &capture{l: l, file: filepath.Join(l.t.TempDir(), "segment.pcapng")}
 	var said record
-	c.cmd = exec.Command("dumpcap", "-q", "-s", "0", "-i", "port210", "-w", c.file, "-f", "tcp port 179 or udp port 3784 or udp port 4784 or udp port 9")
+	c.cmd = exec.Command("dumpcap", "-q", "-s", "0", "-i", "port210", "-w", c.file, "-f", "tcp port 179 or udp port 3784 or udp port 3785 or udp port 4784 or udp port 9")
 	c.cmd.Stderr = &said
 	l.must(l.segment.Start(c.cmd))
 	l.t.Cleanup(func() {
@@ -49,12 +49,11 @@ var (
 	// tshark 4.0 does not know extended messages (RFC 8654): it takes a length above
 	// 4096 for invalid and leaves the message undecoded.
 	extended = regexp.MustCompile(`BGP +Length is invalid (409[7-9]|4[1-9]\d\d|[5-9]\d{3}|[1-6]\d{4})$`)
-	decoded  = regexp.MustCompile(`(?m)^ +bgp +frames:\d+`)
 )
 
-// check ends the capture and has tshark decode it: nothing of BGP or BFD may be
-// malformed, nor worth a warning to it.
-func (c *capture) check() {
+// check ends the capture and has tshark decode it: there must be some of the protocol,
+// "bgp" or "bfd", and nothing of either may be malformed, nor worth a warning to it.
+func (c *capture) check(protocol string) {
 	l := c.l
 	l.t.Helper()
 	// The kernel hands packets over in lots: the capture is complete once it has a
@@ -84,8 +83,8 @@ func (c *capture) check() {
 	}
 	out, err := l.ask("tshark", "-r", c.file, "-q", "-z", "io,phs", "-z", "expert,warn")
 	l.must(err)
-	if !decoded.MatchString(out) {
-		l.t.Errorf("tshark found no BGP:\n%s", out)
+	if !strings.Contains(out, " "+protocol+" ") {
+		l.t.Errorf("tshark found no %s:\n%s", protocol, out)
 	}
 	found := slices.DeleteFunc(finding.FindAllString(out, -1), func(row string) bool { return extended.MatchString(row) })
 	if len(found) == 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -26,8 +27,10 @@ func (d *frr) start(neighbors []neighbor) {
  bgp graceful-restart restart-time 120
  bgp graceful-restart notification
  bgp graceful-restart preserve-fw-state
- bgp long-lived-graceful-restart stale-time 120
 `, switchAS)
+	if slices.ContainsFunc(neighbors, func(n neighbor) bool { return n.longLived }) {
+		fmt.Fprint(&b, " bgp long-lived-graceful-restart stale-time 120\n") // offered to all
+	}
 	for _, n := range neighbors {
 		line := func(format string, args ...any) {
 			fmt.Fprintf(&b, " neighbor %v %s\n", n.remote, fmt.Sprintf(format, args...))

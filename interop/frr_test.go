@@ -127,6 +127,7 @@ func frrConf(extra string, peers ...netip.Addr) string {
 // Three of our speakers announce one address: FRR has three paths, and its kernel
 // three next hops; one says goodbye, and there are two.
 func TestFRRSpreadsOverThreeSpeakers(t *testing.T) {
+	t.Parallel()
 	need(t, "vtysh", frrLib+"/bgpd")
 	l := newLab(t, 3)
 	l.frr(frrConf("", l.nodes[0].v4, l.nodes[1].v4, l.nodes[2].v4))
@@ -168,6 +169,7 @@ func TestFRRSpreadsOverThreeSpeakers(t *testing.T) {
 
 // A second neighbor's password, wrong: no session, and the good one does not care.
 func TestFRRWrongPassword(t *testing.T) {
+	t.Parallel()
 	need(t, "vtysh", frrLib+"/bgpd")
 	l := newLab(t, 2)
 	good, bad := l.nodes[0], l.nodes[1]

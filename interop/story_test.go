@@ -42,6 +42,7 @@ type scene struct {
 // TestStories starts every daemon once, with a neighbor for each story, and tells
 // the stories one after the other. All that passes is recorded and decoded.
 func TestStories(t *testing.T) {
+	t.Parallel()
 	for _, x := range daemons {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,7 +93,7 @@ func TestStories(t *testing.T) {
 					st.tell(s)
 				})
 			}
-			c.check()
+			c.check("bgp")
 		})
 	}
 }

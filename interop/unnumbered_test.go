@@ -98,6 +98,7 @@ func (m machine) link(device string, local, remote uint32, edit ...func(*bgp.Con
 // directions; a cable is cut and healed, and only its session notices. The cables'
 // names differ at the two ends.
 func TestUnnumberedBetweenOurs(t *testing.T) {
+	t.Parallel()
 	need(t)
 	l := newLab(t, 1)
 	node := l.nodes[0]
@@ -135,6 +136,7 @@ func TestUnnumberedBetweenOurs(t *testing.T) {
 // it by its own. IPv4 routes go over IPv6 next hops (RFC 8950), into FRR's kernel,
 // too.
 func TestFRRUnnumbered(t *testing.T) {
+	t.Parallel()
 	need(t, "vtysh", frrLib+"/bgpd")
 	l := newLab(t, 1)
 	node := l.nodes[0]
