@@ -348,6 +348,58 @@ func TestEchoes(t *testing.T) {
 	}, func(c *bfd.Config) { c.EchoMode, c.EchoInterval = true, 20*ms })
 }
 
+// A system that cannot send echoes leaves detection to the control packets; the peer's
+// echoes are none of its business.
+func TestEchoesThatCannotBeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := bfdtest.NewNet()
+		echo := func(c *bfd.Config) { c.EchoMode, c.EchoInterval = true, 20*ms }
+		host := n.Host(addrA)
+		host.Mute(true)
+		a := start(t, host, config(addrB, echo))
+		b := start(t, n.Host(addrB), config(addrA, echo))
+		a.WaitState(t, "x", bfd.Up)
+		time.Sleep(time.Minute)
+		st := a.status("x")
+		if st.Downs != 0 || st.EchoInterval != 0 || st.EchoesSent != 0 || st.ReceiveInterval != 50*ms {
+			t.Errorf("%+v", st)
+		}
+		if st := b.status("x"); st.EchoesReceived < 1000 {
+			t.Errorf("%+v", st)
+		}
+		// Another configuration is another attempt.
+		host.Mute(false)
+		a.set(config(addrB, echo, func(c *bfd.Config) { c.DetectMultiplier = 4 }))
+		time.Sleep(time.Minute)
+		if st := a.status("x"); st.Downs != 0 || st.EchoInterval != 20*ms || st.EchoesReceived < 1000 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// What is asked while datagrams are being gathered is done, and so is the end of Run.
+func TestAskedWhileGathering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, bfdtest.NewNet().Host(addrA))
+		for i := range uint64(10) {
+			e.Inject(bfd.Datagram{Source: addrB, Destination: addrA, TTL: 255})
+			synctest.Wait() // it was looked at; others may wait now
+			e.Inject(bfd.Datagram{Source: addrB, Destination: addrA, TTL: 255})
+			if n := e.ServerStatus().Strangers[bfd.DiscardShort]; n < 2*i+1 {
+				t.Errorf("%d, %d", i, n)
+			}
+			e.set()
+			time.Sleep(10 * ms)
+		}
+		e.Inject(bfd.Datagram{Source: addrB, Destination: addrA, TTL: 255})
+		synctest.Wait()
+		e.stop()
+		if n := e.ServerStatus().Strangers[bfd.DiscardShort]; n != 21 {
+			t.Errorf("%d", n)
+		}
+	})
+}
+
 func TestPassiveEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bfdtest.NewNet()

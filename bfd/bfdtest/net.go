@@ -59,6 +59,7 @@ type Host struct {
 	// What follows is under the network's lock.
 	cut      bool
 	forwards bool
+	mute     bool          // cannot send echoes
 	frozen   chan struct{} // closed by Thaw; nil: not frozen
 	inbox    []bfd.Datagram
 
@@ -75,6 +76,9 @@ func (h *Host) Mend() { h.set(func() { h.cut = false }) }
 // Forward says if the host's kernel forwards, and so loops echoes back. It does
 // until told otherwise.
 func (h *Host) Forward(on bool) { h.set(func() { h.forwards = on }) }
+
+// Mute says if the host's system can send no echoes (bfd.ErrNoEcho).
+func (h *Host) Mute(on bool) { h.set(func() { h.mute = on }) }
 
 // Freeze stops the host's process: Wait does not return until Thaw.
 func (h *Host) Freeze() { h.set(func() { h.frozen = make(chan struct{}) }) }
@@ -217,6 +221,9 @@ func (e *endpoint) SendEcho(b []byte) error {
 	n := e.host.net
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if e.host.mute {
+		return bfd.ErrNoEcho
+	}
 	if by := n.hosts[e.path.Remote]; by != nil && by.forwards && !by.cut && !e.host.cut {
 		e.host.deliver(bfd.Datagram{
 			Kind: bfd.EchoPacket, Source: e.source, Destination: e.source, Interface: Index, TTL: 254 - n.hops, Data: b,
