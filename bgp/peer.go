@@ -54,11 +54,14 @@ type peer struct {
 	current  *message // what Deliver is about
 	todo     []Event
 	ends     map[wire.Family]time.Time // End-of-RIB received
-	wg       sync.WaitGroup
-	malf     uint64
-	lastMalf wire.Finding
-	in       struct{ announced, withdrawn uint64 }
-	lastFail string
+	// refreshing are the families whose routes the peer is sending once more.
+	refreshing map[wire.Family]bool
+	wg         sync.WaitGroup
+	malf       uint64
+	lastMalf   wire.Finding
+	malfLogged time.Time
+	in         struct{ announced, withdrawn uint64 }
+	lastFail   string
 }
 
 type dialResult struct {
@@ -314,7 +317,7 @@ func (p *peer) do(f Effect) {
 func (p *peer) up(f Up) {
 	c := p.conns[f.Conn]
 	p.in.announced, p.in.withdrawn = 0, 0
-	p.ends = make(map[wire.Family]time.Time)
+	p.ends, p.refreshing = make(map[wire.Family]time.Time), make(map[wire.Family]bool)
 	p.lastFail = ""
 	p.publish() // first, so that nobody who has our routes can find the session not up
 	c.attach(p.m.Info().HoldTime)

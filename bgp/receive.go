@@ -1,12 +1,13 @@
 package bgp
 
 import (
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp/wire"
 )
+
+// malformedEvery is how often the log hears of a peer's malformed UPDATEs, at most.
+const malformedEvery = time.Second
 
 // receive takes what a connection read. The machine may close it at any message.
 func (p *peer) receive(b batch) {
@@ -82,7 +83,8 @@ func (p *peer) askRefresh(f wire.Family) {
 
 // refresh answers a request for our routes (RFC 2918 §4), and hands on where the
 // peer's answer to ours begins and ends. Other subtypes, and those that were not
-// agreed on, are ignored (RFC 7313 §5).
+// agreed on, are ignored (RFC 7313 §5); so is an answer that begins before the
+// End-of-RIB of a peer with graceful restart (§4), and an end without a beginning.
 func (p *peer) refresh(r *wire.RouteRefresh) {
 	s := p.m.Info().Session
 	switch {
@@ -90,11 +92,21 @@ func (p *peer) refresh(r *wire.RouteRefresh) {
 	case r.Subtype == wire.RefreshRequest:
 		p.routes.resend(r.Family)
 		p.opt.Handler.Refresh(p.name, r.Family)
-	case r.Subtype == wire.RefreshBegin && s.EnhancedRefresh:
+	case r.Subtype == wire.RefreshBegin && s.EnhancedRefresh && p.tableComplete(r.Family):
+		p.refreshing[r.Family] = true
 		p.opt.Handler.RefreshBegin(p.name, r.Family)
-	case r.Subtype == wire.RefreshEnd && s.EnhancedRefresh:
+	case r.Subtype == wire.RefreshEnd && p.refreshing[r.Family]:
+		delete(p.refreshing, r.Family)
 		p.opt.Handler.RefreshEnd(p.name, r.Family)
 	}
+}
+
+// tableComplete tells if the peer's End-of-RIB has come, or need not (RFC 4724 §2).
+func (p *peer) tableComplete(f wire.Family) bool {
+	if _, restarts := p.m.Info().ReceivedOpen.GracefulRestart(); !restarts {
+		return true
+	}
+	return !p.ends[f].IsZero()
 }
 
 func (p *peer) malformed(r *wire.Report) {
@@ -103,7 +115,9 @@ func (p *peer) malformed(r *wire.Report) {
 		if f.Outcome != r.Outcome {
 			continue
 		}
-		if f != p.lastMalf {
+		// A peer that makes mistakes in turn does not fill the log.
+		if now := time.Now(); f != p.lastMalf && now.Sub(p.malfLogged) >= malformedEvery {
+			p.malfLogged = now
 			p.log.Warn("bgp update malformed", "finding", f.String(), "clause", f.Reason.Clause())
 		}
 		p.lastMalf = f
@@ -125,11 +139,23 @@ func (p *peer) refuseOwnNextHop(u *wire.Update) {
 	if u.Attrs.NextHop != own && u.Attrs.NextHop6 != own {
 		return
 	}
-	u.NLRI = slices.DeleteFunc(u.NLRI, func(q netip.Prefix) bool {
-		if u.Attrs.NextHopFor(q) != own {
-			return false
+	kept, paths := 0, len(u.NLRIPaths) > 0 // then parallel to the prefixes, always
+	for i, q := range u.NLRI {
+		if u.Attrs.NextHopFor(q) == own {
+			u.Withdrawn = append(u.Withdrawn, q)
+			if paths {
+				u.WithdrawnPaths = append(u.WithdrawnPaths, u.NLRIPaths[i])
+			}
+			continue
 		}
-		u.Withdrawn = append(u.Withdrawn, q)
-		return true
-	})
+		u.NLRI[kept] = q
+		if paths {
+			u.NLRIPaths[kept] = u.NLRIPaths[i]
+		}
+		kept++
+	}
+	u.NLRI = u.NLRI[:kept]
+	if paths {
+		u.NLRIPaths = u.NLRIPaths[:kept]
+	}
 }
