@@ -308,6 +308,13 @@ func (c *Config) sameSession(o *Config) bool {
 	return a.equal(&b)
 }
 
+// sameNeighbor tells if two normal configurations are about one and the same speaker,
+// as far as they say: the neighbor on a link may be yet to be found.
+func (c *Config) sameNeighbor(o *Config) bool {
+	return c.LocalAS == o.LocalAS && c.RemoteAS == o.RemoteAS && c.AnyExternal == o.AnyExternal &&
+		(c.RemoteAddr == o.RemoteAddr || c.Unnumbered() || o.Unnumbered())
+}
+
 // negotiate is what two OPENs agree on.
 func (c *Config) negotiate(sent, received *wire.Open) wire.Session {
 	s := wire.Negotiate(sent, received)

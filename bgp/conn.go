@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp/wire"
@@ -87,10 +88,16 @@ func newConn(id ConnID, nc net.Conn, c *Config, t *tally, routes *adjOut, inbox 
 	}
 }
 
-// start runs the two goroutines; they end after finish or abort.
-func (c *conn) start(wg *sync.WaitGroup) {
+// start runs the two goroutines; they end after finish. The connection counts as live
+// until both have.
+func (c *conn) start(wg *sync.WaitGroup, live *atomic.Int32) {
+	live.Add(1)
 	wg.Go(c.reader)
-	wg.Go(c.writer)
+	wg.Go(func() {
+		c.writer()
+		<-c.read
+		live.Add(-1)
+	})
 }
 
 func (c *conn) poke() {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp/wire"
@@ -40,8 +41,9 @@ type peer struct {
 	wanted  Config
 	pending []command // the latest of each cause
 	status  SessionStatus
+	over    bool // run takes no connections any more
 
-	restarting bool      // was configured when Run began; changed only before run
+	restarting bool      // was configured when the Server came to life; changed only before run
 	aloneSince time.Time // a dynamic neighbor's
 
 	// Owned by run.
@@ -57,12 +59,17 @@ type peer struct {
 	// refreshing are the families whose routes the peer is sending once more.
 	refreshing map[wire.Family]bool
 	wg         sync.WaitGroup
+	live       atomic.Int32 // connections with goroutines, those that say goodbye among them
 	malf       uint64
 	lastMalf   wire.Finding
 	malfLogged time.Time
 	in         struct{ announced, withdrawn uint64 }
 	lastFail   string
 }
+
+// mostConns is how many connections of a peer may be there at a time: one or two
+// that are a session's, the others on their way out.
+const mostConns = 16
 
 type dialResult struct {
 	attempt int
@@ -158,19 +165,23 @@ func (p *peer) quit() { close(p.leave) }
 
 // offer hands over a connection from the peer; one too many at a time is refused.
 func (p *peer) offer(c net.Conn) {
-	select {
-	case p.accepted <- c:
-	case <-p.done:
-		c.Close()
-	default:
-		c.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.over {
+		select {
+		case p.accepted <- c:
+			return
+		default:
+		}
 	}
+	c.Close()
 }
 
 // run keeps the session until ctx ends or quit is called.
 func (p *peer) run(ctx context.Context) {
 	defer close(p.done)
 	p.cfg = p.config()
+	p.routes.configure(&p.cfg) // it may have changed since newPeer
 	p.m = NewMachine(p.cfg, rand.Uint64())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -200,7 +211,7 @@ func (p *peer) run(ctx context.Context) {
 		case <-p.commands:
 			p.obey()
 		case c := <-p.accepted:
-			p.step(Accepted{p.adopt(c)})
+			p.take(c)
 		case r := <-p.dialed:
 			p.connected(r)
 		case b := <-p.inbox:
@@ -216,6 +227,9 @@ func (p *peer) run(ctx context.Context) {
 func (p *peer) end(e Stop) {
 	p.step(e)
 	p.wg.Wait()
+	p.mu.Lock()
+	p.over = true // so that nobody offers what nobody would take
+	p.mu.Unlock()
 	for {
 		select {
 		case c := <-p.accepted:
@@ -253,16 +267,19 @@ func (p *peer) reconfigure() {
 		return
 	}
 	stop := Stop{CauseConfigChange, cease(wire.SubCeaseConfigChange)}
-	if c.Shutdown {
+	switch {
+	case !c.sameNeighbor(&p.cfg):
+		stop = Stop{CauseDeconfigured, cease(wire.SubCeaseDeconfigured)}
+	case c.Shutdown:
 		stop = Stop{CauseAdminShutdown, farewell(wire.SubCeaseShutdown, c.ShutdownText)}
 	}
 	p.step(stop)
-	before := p.m.Info()
+	before, restarting := p.m.Info(), p.m.restarting && c.GracefulRestart != nil
 	p.cfg = c
 	p.log = p.opt.Log.With("peer", c.Name, "remote", c.who())
 	p.m = NewMachine(c, rand.Uint64())
 	p.m.inherit(before)
-	p.step(Start{})
+	p.step(Start{Restarting: restarting})
 }
 
 // step takes an event to the machine and does what it says, then what follows
@@ -401,11 +418,21 @@ func (p *peer) connected(r dialResult) {
 	p.step(Connected{p.adopt(r.conn)})
 }
 
+// take lets a connection of the peer in, unless too many before it are still being
+// closed: a goodbye takes up to two seconds, and a peer can open thousands meanwhile.
+func (p *peer) take(c net.Conn) {
+	if p.live.Load() >= mostConns {
+		c.Close()
+		return
+	}
+	p.step(Accepted{p.adopt(c)})
+}
+
 // adopt gives a connection its number and starts to read.
 func (p *peer) adopt(nc net.Conn) ConnID {
 	p.lastConn++
 	c := newConn(p.lastConn, nc, &p.cfg, &p.tally, p.routes, p.inbox)
 	p.conns[c.id] = c
-	c.start(&p.wg)
+	c.start(&p.wg, &p.live)
 	return c.id
 }

@@ -58,6 +58,7 @@ type Server struct {
 	listeners []Listener
 	ctx       context.Context // Run's, while it runs
 	ran       bool
+	peopled   bool // SetPeers was called with peers
 	sessions  sync.WaitGroup
 }
 
@@ -189,6 +190,7 @@ func (s *Server) SetPeers(peers []Config) error {
 		p, ok := old[c.Name]
 		if !ok || p.template != "" {
 			p = newPeer(c, s.opt)
+			p.restarting = !s.peopled // what comes later is new to us
 			fresh = append(fresh, p)
 		} else {
 			delete(old, c.Name)
@@ -196,6 +198,7 @@ func (s *Server) SetPeers(peers []Config) error {
 		s.peers[c.Name] = p
 		p.want(c)
 	}
+	s.peopled = s.peopled || len(configs) > 0
 	for name, p := range old {
 		if p.template != "" && s.peers[name] == nil && s.keep(p) {
 			s.peers[name] = p
