@@ -149,17 +149,6 @@ func (c *Config) neighbor(name string) *Neighbor {
 	return nil
 }
 
-// interfaces are those with unnumbered neighbors.
-func (c *Config) interfaces() []string {
-	var out []string
-	for i := range c.Neighbors {
-		if n := &c.Neighbors[i]; n.Interface != "" && n.active() {
-			out = append(out, n.Interface)
-		}
-	}
-	return out
-}
-
 func (c *Config) policy(f wire.Family) rib.Policy {
 	if f == wire.IPv4Unicast {
 		return c.IPv4

@@ -29,7 +29,7 @@
 // which next hops to avoid, in a message for each set of next hops, and only then is
 // each prefix decided anew.
 //
-// Unnumbered neighbors get their address from a Finder. Neighbors of a prefix are made by the engine, under names of their own; they have the
+// Neighbors of a prefix are made by the engine, under names of their own; they have the
 // prefix's settings and are known until some time after their session.
 //
 // Invariants: one goroutine changes the tables, under mu; the kernel is told what

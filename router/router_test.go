@@ -175,7 +175,6 @@ type bench struct {
 	kernel  *kernel
 	links   *links
 	speaker *speaker
-	finder  Finder
 	stop    context.CancelFunc
 	ended   chan error
 }
@@ -206,7 +205,7 @@ func newBench(t *testing.T, change func(*bench)) *bench {
 	}
 	var err error
 	b.Router, err = New(Options{
-		FIB: b.kernel, Links: b.links, Finder: b.finder,
+		FIB: b.kernel, Links: b.links,
 		NewSpeaker: func(h bgp.Handler) (Speaker, error) {
 			b.speaker = &speaker{handler: h}
 			return b.speaker, nil
