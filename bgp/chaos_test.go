@@ -20,7 +20,12 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 	ups := 0
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		b := newBench(func(c *bgp.Config) { c.Passive = seed%5 == 0 })
+		b := newBench(func(c *bgp.Config) {
+			c.Passive = seed%5 == 0
+			if seed%3 > 0 {
+				c.GracefulRestart = &bgp.GracefulRestart{Restart: time.Duration(seed%2) * time.Minute}
+			}
+		})
 		var (
 			log         []string
 			open        = map[bgp.ConnID]bool{} // TCP connections that are there
@@ -28,6 +33,10 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 			next        bgp.ConnID
 			dialing     bool
 			established bgp.ConnID
+			restarting  bool       // as the next OPEN has to say
+			last        *wire.Open // of the Established session's peer
+			offered     = map[bgp.ConnID]*wire.Open{}
+			stopped     = true
 		)
 		fail := func(format string, args ...any) {
 			t.Fatalf("seed %d: %s:\n%s", seed, fmt.Sprintf(format, args...), strings.Join(log, "\n"))
@@ -40,12 +49,15 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 		}
 		for range 300 {
 			var e bgp.Event
-			switch r.IntN(16) {
+			switch r.IntN(18) {
 			case 0:
-				e = bgp.Start{}
+				start := bgp.Start{Restarting: r.IntN(2) == 0}
+				restarting = restarting || stopped && start.Restarting
+				e, stopped = start, false
 			case 1:
 				if r.IntN(8) == 0 {
-					e = bgp.Stop{Cause: bgp.CauseShutdown, Notification: &wire.Notification{Code: 6, Subcode: 2}}
+					e = bgp.Stop{Cause: stops[r.IntN(len(stops))], Notification: &wire.Notification{Code: 6, Subcode: 2}}
+					stopped = true
 				}
 			case 2, 3:
 				if dialing {
@@ -69,15 +81,28 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 				if r.IntN(3) == 0 {
 					o.ID = hostA.Prev()
 				}
+				if r.IntN(2) == 0 {
+					restarter(notifies(r.IntN(2) == 0))(o)
+				}
 				e = bgp.OpenReceived{Conn: pick(), Open: o}
 			case 9, 10:
 				e = bgp.KeepaliveReceived{Conn: pick()}
 			case 11:
 				e = bgp.UpdateReceived{Conn: pick()}
 			case 12:
-				e = bgp.NotificationReceived{Conn: pick(), Notification: &wire.Notification{Code: 6}}
+				n := &wire.Notification{Code: 6}
+				if r.IntN(2) == 0 {
+					n = wire.HardReset(n)
+				}
+				e = bgp.NotificationReceived{Conn: pick(), Notification: n}
 			case 13:
 				e = bgp.Alive{Conn: pick(), Alive: r.IntN(2) == 0}
+			case 14:
+				e = bgp.PathDown{}
+			case 15:
+				if r.IntN(4) == 0 {
+					e = bgp.SendStalled{Conn: pick()}
+				}
 			default:
 				if d := b.Deadline(); !d.IsZero() {
 					b.now = d
@@ -92,6 +117,9 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 			}
 			if c, ok := e.(bgp.Closed); ok && !open[c.Conn] {
 				continue
+			}
+			if o, ok := e.(bgp.OpenReceived); ok && open[o.Conn] && offered[o.Conn] == nil {
+				offered[o.Conn] = o.Open
 			}
 			log = append(log, fmt.Sprintf("%T%+v", e, e))
 			for _, f := range b.Step(b.now, e) {
@@ -108,6 +136,9 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 					if !open[f.Conn] || greeted[f.Conn] {
 						fail("OPEN on %d", f.Conn)
 					}
+					if g, ok := f.Open.GracefulRestart(); ok && g.Restarting != restarting {
+						fail("R bit is %t, want %t", g.Restarting, restarting)
+					}
 					greeted[f.Conn] = true
 				case bgp.SendKeepalive:
 					if !open[f.Conn] || !greeted[f.Conn] {
@@ -122,7 +153,7 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 					if established != 0 || !open[f.Conn] {
 						fail("up on %d while on %d", f.Conn, established)
 					}
-					established = f.Conn
+					established, last, restarting = f.Conn, offered[f.Conn], false
 					ups++
 				case bgp.Deliver:
 					if f.Conn != established {
@@ -131,6 +162,11 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 				case bgp.Ended:
 					if established == 0 || open[established] {
 						fail("ended while on %d, open %v", established, open)
+					}
+					if why := mayNotRetain(f.Down, last, seed%3 > 0); why != "" && len(f.Down.Retain) > 0 {
+						fail("retains %v, though %s", f.Down.Retain, why)
+					} else if why == "" && len(f.Down.Retain) != 1 {
+						fail("%v: retains %v", f.Down, f.Down.Retain)
 					}
 					established = 0
 				}
@@ -153,6 +189,37 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 	if ups < 1000 {
 		t.Errorf("only %d sessions came up: the test does not reach far", ups)
 	}
+}
+
+// stops are all causes of Stop.
+var stops = []bgp.Cause{
+	bgp.CauseShutdown, bgp.CauseAdminShutdown, bgp.CauseDeconfigured, bgp.CauseConfigChange, bgp.CauseReset, bgp.CauseRefused,
+}
+
+// mayNotRetain is why the end of a session must leave no routes of a peer with this
+// OPEN (RFC 4724 §4.2, RFC 8538 §4); empty: it has to.
+func mayNotRetain(d bgp.Down, o *wire.Open, offered bool) string {
+	g, ok := o.GracefulRestart()
+	hard := false
+	if d.Notification != nil {
+		_, hard = d.Notification.HardReset()
+	}
+	switch {
+	case !offered || !ok:
+		return "not both offer graceful restart"
+	case hard:
+		return "the reset is hard"
+	}
+	switch d.Cause {
+	case bgp.CauseShutdown, bgp.CauseAdminShutdown, bgp.CauseDeconfigured, bgp.CauseRefused, bgp.CausePathDown:
+		return "it is " + d.Cause.String()
+	case bgp.CauseConnectionLost, bgp.CauseReplaced, bgp.CauseCollision:
+		return ""
+	}
+	if !g.Notification {
+		return "the peer has no N bit"
+	}
+	return ""
 }
 
 // A peer that sends damaged messages is answered, session after session; the

@@ -27,7 +27,8 @@
 //     one that refuses us after OPEN is not hammered. All are jittered (§10).
 //
 //   - In the pause (Idle with IdleHoldTimer) the peer's own connections are taken,
-//     except for a quarter of a second after an OPEN exchange that failed.
+//     except for a quarter of a second after an OPEN exchange that failed, or after
+//     the second session in a row that was lost early.
 //
 //   - A connection waits 30 s for OPEN, not four minutes.
 //

@@ -182,7 +182,8 @@ func (m *Machine) step(now time.Time, in Event) {
 	case PathDown:
 		// Below Established there is nothing that the path's loss could take away.
 		if l := m.established(); l != nil {
-			m.drop(now, l, Down{Cause: CausePathDown, Notification: cease(wire.SubCeaseBFDDown)})
+			// BFD goes before graceful restart, on the peer's side as well.
+			m.drop(now, l, Down{Cause: CausePathDown, Notification: m.hard(l, cease(wire.SubCeaseBFDDown))})
 		}
 	case Alive:
 		if l := m.link(e.Conn); l != nil && l.state == Established {

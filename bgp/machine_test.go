@@ -130,6 +130,7 @@ func TestEveryStateAndEvent(t *testing.T) {
 		return bgp.Malformed{Conn: 1, Notification: &wire.Notification{Code: code, Subcode: sub}}
 	}
 	stop := bgp.Stop{Cause: bgp.CauseShutdown, Notification: &wire.Notification{Code: 6, Subcode: 2}}
+	refused := bgp.Stop{Cause: bgp.CauseRefused, Notification: &wire.Notification{Code: 6, Subcode: 1}}
 	closed := bgp.Closed{Conn: 1, Err: errTest}
 	type step = func(*bench) []string
 	do := func(e bgp.Event) step { return func(b *bench) []string { return b.do(e) } }
@@ -157,6 +158,14 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.Idle, "26 keepalive", do(bgp.KeepaliveReceived{Conn: 1}), "", bgp.Idle},
 		{bgp.Idle, "27 update", do(bgp.UpdateReceived{Conn: 1}), "", bgp.Idle},
 		{bgp.Idle, "28 update error", do(bad(3, 1)), "", bgp.Idle},
+		{bgp.Idle, "24 version of nobody", do(notif(2, 1)), "", bgp.Idle},
+		{bgp.Idle, "22 open error", do(bad(2, 1)), "", bgp.Idle},
+		{bgp.Idle, "29 send hold timer", do(bgp.SendStalled{Conn: 1}), "", bgp.Idle},
+		{bgp.Idle, "route refresh", do(bgp.RefreshReceived{Conn: 1}), "", bgp.Idle},
+		{bgp.Idle, "path down", do(bgp.PathDown{}), "", bgp.Idle},
+		{bgp.Idle, "alive", do(bgp.Alive{Conn: 1}), "", bgp.Idle},
+		{bgp.Idle, "start again", do(bgp.Start{Restarting: true}), "dial", bgp.Connect},
+		{bgp.Idle, "refused", do(refused), "", bgp.Idle},
 
 		{bgp.Connect, "1,3 start", do(bgp.Start{}), "", bgp.Connect},
 		{bgp.Connect, "2,8 stop", do(stop), "cancel", bgp.Idle},
@@ -166,6 +175,15 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.Connect, "18 connect failed", do(bgp.ConnectFailed{Err: errTest}), "failed: connect failed", bgp.Idle},
 		{bgp.Connect, "19 open of nobody", do(open), "", bgp.Connect},
 		{bgp.Connect, "25 notification of nobody", do(notif(6, 2)), "", bgp.Connect},
+		{bgp.Connect, "21 header error of nobody", do(bad(1, 1)), "", bgp.Connect},
+		{bgp.Connect, "26 keepalive of nobody", do(bgp.KeepaliveReceived{Conn: 1}), "", bgp.Connect},
+		{bgp.Connect, "27 update of nobody", do(bgp.UpdateReceived{Conn: 1}), "", bgp.Connect},
+		{bgp.Connect, "29 send hold timer of nobody", do(bgp.SendStalled{Conn: 1}), "", bgp.Connect},
+		{bgp.Connect, "route refresh of nobody", do(bgp.RefreshReceived{Conn: 1}), "", bgp.Connect},
+		{bgp.Connect, "path down", do(bgp.PathDown{}), "", bgp.Connect},
+		{bgp.Connect, "alive", do(bgp.Alive{Conn: 1}), "", bgp.Connect},
+		{bgp.Connect, "start again", do(bgp.Start{Restarting: true}), "", bgp.Connect},
+		{bgp.Connect, "refused", do(refused), "cancel", bgp.Idle},
 
 		{bgp.Active, "1,3 start", do(bgp.Start{}), "", bgp.Active},
 		{bgp.Active, "2,8 stop", do(stop), "", bgp.Idle},
@@ -173,6 +191,18 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.Active, "16 not asked for", do(bgp.Connected{Conn: 1}), "close 1", bgp.Active},
 		{bgp.Active, "17 accepted", do(bgp.Accepted{Conn: 1}), "open 1", bgp.OpenSent},
 		{bgp.Active, "18 closed", do(closed), "", bgp.Active},
+		{bgp.Active, "18 connect failed", do(bgp.ConnectFailed{Err: errTest}), "", bgp.Active},
+		{bgp.Active, "19 open of nobody", do(open), "", bgp.Active},
+		{bgp.Active, "21 header error of nobody", do(bad(1, 1)), "", bgp.Active},
+		{bgp.Active, "25 notification of nobody", do(notif(6, 2)), "", bgp.Active},
+		{bgp.Active, "26 keepalive of nobody", do(bgp.KeepaliveReceived{Conn: 1}), "", bgp.Active},
+		{bgp.Active, "27 update of nobody", do(bgp.UpdateReceived{Conn: 1}), "", bgp.Active},
+		{bgp.Active, "29 send hold timer of nobody", do(bgp.SendStalled{Conn: 1}), "", bgp.Active},
+		{bgp.Active, "route refresh of nobody", do(bgp.RefreshReceived{Conn: 1}), "", bgp.Active},
+		{bgp.Active, "path down", do(bgp.PathDown{}), "", bgp.Active},
+		{bgp.Active, "alive", do(bgp.Alive{Conn: 1}), "", bgp.Active},
+		{bgp.Active, "start again", do(bgp.Start{Restarting: true}), "", bgp.Active},
+		{bgp.Active, "refused", do(refused), "", bgp.Idle},
 
 		{bgp.OpenSent, "1,3 start", do(bgp.Start{}), "", bgp.OpenSent},
 		{bgp.OpenSent, "2,8 stop", do(stop), "close 1 6/2, failed: administrative shutdown", bgp.Idle},
@@ -189,6 +219,12 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.OpenSent, "28 update error", do(bad(3, 1)), "close 1 5/1 02, failed: protocol error", bgp.Idle},
 		{bgp.OpenSent, "route refresh", do(bgp.RefreshReceived{Conn: 1}), "close 1 5/1 05, failed: protocol error", bgp.Idle},
 		{bgp.OpenSent, "29 send hold timer", do(bgp.SendStalled{Conn: 1}), "close 1, failed: send hold timer expired", bgp.Idle},
+		{bgp.OpenSent, "16 not asked for", do(bgp.Connected{Conn: 2}), "close 2", bgp.OpenSent},
+		{bgp.OpenSent, "18 connect failed", do(bgp.ConnectFailed{Err: errTest}), "", bgp.OpenSent},
+		{bgp.OpenSent, "path down", do(bgp.PathDown{}), "", bgp.OpenSent},
+		{bgp.OpenSent, "alive", do(bgp.Alive{Conn: 1}), "", bgp.OpenSent},
+		{bgp.OpenSent, "start again", do(bgp.Start{Restarting: true}), "", bgp.OpenSent},
+		{bgp.OpenSent, "refused", do(refused), "close 1 6/1, failed: refused", bgp.Idle},
 
 		{bgp.OpenConfirm, "1,3 start", do(bgp.Start{}), "", bgp.OpenConfirm},
 		{bgp.OpenConfirm, "2,8 stop", do(stop), "close 1 6/2, failed: administrative shutdown", bgp.Idle},
@@ -206,6 +242,12 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.OpenConfirm, "28 update error", do(bad(3, 1)), "close 1 5/2 02, failed: protocol error", bgp.Idle},
 		{bgp.OpenConfirm, "path down", do(bgp.PathDown{}), "", bgp.OpenConfirm},
 		{bgp.OpenConfirm, "route refresh", do(bgp.RefreshReceived{Conn: 1}), "close 1 5/2 05, failed: protocol error", bgp.Idle},
+		{bgp.OpenConfirm, "16 not asked for", do(bgp.Connected{Conn: 2}), "close 2", bgp.OpenConfirm},
+		{bgp.OpenConfirm, "18 connect failed", do(bgp.ConnectFailed{Err: errTest}), "", bgp.OpenConfirm},
+		{bgp.OpenConfirm, "29 send hold timer", do(bgp.SendStalled{Conn: 1}), "close 1, failed: send hold timer expired", bgp.Idle},
+		{bgp.OpenConfirm, "alive", do(bgp.Alive{Conn: 1}), "", bgp.OpenConfirm},
+		{bgp.OpenConfirm, "start again", do(bgp.Start{Restarting: true}), "", bgp.OpenConfirm},
+		{bgp.OpenConfirm, "refused", do(refused), "close 1 6/1, failed: refused", bgp.Idle},
 
 		{bgp.Established, "1,3 start", do(bgp.Start{}), "", bgp.Established},
 		{bgp.Established, "2,8 stop", do(stop), "close 1 6/2, ended: administrative shutdown", bgp.Idle},
@@ -225,6 +267,10 @@ func TestEveryStateAndEvent(t *testing.T) {
 		{bgp.Established, "route refresh", do(bgp.RefreshReceived{Conn: 1}), "deliver 1", bgp.Established},
 		{bgp.Established, "path down", do(bgp.PathDown{}), "close 1 6/10, ended: bfd session down", bgp.Idle},
 		{bgp.Established, "29 send hold timer", do(bgp.SendStalled{Conn: 1}), "close 1, ended: send hold timer expired", bgp.Idle},
+		{bgp.Established, "18 connect failed", do(bgp.ConnectFailed{Err: errTest}), "", bgp.Established},
+		{bgp.Established, "alive", do(bgp.Alive{Conn: 1, Alive: true}), "", bgp.Established},
+		{bgp.Established, "start again", do(bgp.Start{Restarting: true}), "", bgp.Established},
+		{bgp.Established, "refused", do(refused), "close 1 6/1, ended: refused", bgp.Idle},
 	} {
 		t.Run(r.from.String()+"/"+r.event, func(t *testing.T) {
 			b := in(r.from)
@@ -425,6 +471,15 @@ func TestPeerComesInDuringPause(t *testing.T) {
 	b.do(bgp.Closed{Conn: 1})
 	if got := b.do(bgp.Accepted{Conn: 2}); got[0] != "open 2" {
 		t.Errorf("after a lost session: %v", got)
+	}
+	// It comes and goes: it has to wait, though not for long.
+	b.do(bgp.OpenReceived{Conn: 2, Open: peerOpen()}, bgp.KeepaliveReceived{Conn: 2}, bgp.Closed{Conn: 2})
+	if got := b.do(bgp.Accepted{Conn: 3}); got[0] != "close 3" {
+		t.Errorf("after a second session at once: %v", got)
+	}
+	b.now = b.now.Add(250 * time.Millisecond)
+	if got := b.do(bgp.Accepted{Conn: 4}); got[0] != "open 4" {
+		t.Errorf("a quarter of a second after: %v", got)
 	}
 	b = in(bgp.Connect)
 	b.do(bgp.ConnectFailed{Err: errTest})

@@ -160,6 +160,10 @@ func TestGoodbyes(t *testing.T) {
 		{"deconfigured", peerOpen(restarter()), gracefully(time.Minute, 0), stop(bgp.CauseDeconfigured, 3), "close 1 6/9 0603"},
 		{"deconfigured, no N bit", peerOpen(restarter(notifies(false))), gracefully(time.Minute, 0), stop(bgp.CauseDeconfigured, 3), "close 1 6/3"},
 		{"reset", peerOpen(restarter()), gracefully(time.Minute, 0), stop(bgp.CauseReset, 4), "close 1 6/4"},
+		{"refused", peerOpen(restarter()), gracefully(time.Minute, 0), stop(bgp.CauseRefused, 1), "close 1 6/9 0601"},
+		{"configuration", peerOpen(restarter()), gracefully(time.Minute, 0), stop(bgp.CauseConfigChange, 6), "close 1 6/6"},
+		{"path down", peerOpen(restarter()), gracefully(time.Minute, 0), bgp.PathDown{}, "close 1 6/9 060a"},
+		{"path down, no N bit", peerOpen(restarter(notifies(false))), gracefully(time.Minute, 0), bgp.PathDown{}, "close 1 6/10"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			if got := established(r.open, r.edit).do(r.stop); got[0] != r.want {

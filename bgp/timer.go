@@ -149,6 +149,10 @@ func (m *Machine) drop(now time.Time, gone *link, d Down) {
 		if m.cfg.Passive {
 			m.retryAt = time.Time{}
 		}
+	case gone.state == Established && m.failed > 1:
+		// The peer comes and goes: to follow it as fast as it likes costs us a table each
+		// time (RFC 4271 §8.1.1, DampPeerOscillations).
+		m.refuseUntil = now.Add(min(pause, refuseFor))
 	case gone.state != Established && d.Cause != CauseCollision && d.Cause != CauseConnectionLost:
 		m.refuseUntil = now.Add(min(pause, refuseFor))
 	}
