@@ -43,9 +43,10 @@ var rules = []rule{
 	// Layer 2: drivers, each with the kernel library it needs.
 	{"dataplane/dptest", []string{".", "why", "dataplane", "internal/linux/netns", "internal/linux/sandbox"}},
 	{"dataplane/nft", []string{".", "why", "dataplane", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
-	{"internal/linux/bfdudp", []string{"bfd", "internal/linux/netns", "golang.org/x/sys/unix"}},
-	{"internal/linux/radv", []string{"github.com/mdlayher/...", "github.com/vishvananda/netlink", "golang.org/x/net/ipv6", "golang.org/x/sys/unix"}},
-	{"internal/linux/...", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/compact", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
+	{"bgp/bgptcp", []string{"bgp", "internal/linux/netns", "golang.org/x/sys/unix"}},
+	{"bfd/bfdudp", []string{"bfd", "internal/linux/netns", "golang.org/x/sys/unix"}},
+	{"bgp/radv", []string{"github.com/mdlayher/...", "github.com/vishvananda/netlink", "golang.org/x/net/ipv6", "golang.org/x/sys/unix"}},
+	{"internal/linux/...", []string{".", "why", "bgp/wire", "rib", "internal/compact", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	// Layer 3: roles know neither Kubernetes nor kernel.
 	{"controller", []string{".", "why", "ipam", "internal/task"}},
 	{"speaker", []string{".", "why", "bfd", "bgp", "bgp/wire", "internal/task"}},
@@ -70,8 +71,8 @@ var rules = []rule{
 	{"interop", []string{"..."}},
 	{"bench/...", []string{"..."}},
 	// Engines as libraries, without the roles.
-	{"examples/announce", []string{"bfd", "bgp", "bgp/wire", "internal/linux/bfdudp", "internal/linux/bgptcp"}},
-	{"examples/bfdpair", []string{"bfd", "internal/linux/bfdudp"}},
+	{"examples/announce", []string{"bfd", "bgp", "bgp/wire", "bfd/bfdudp", "bgp/bgptcp"}},
+	{"examples/bfdpair", []string{"bfd", "bfd/bfdudp"}},
 }
 
 // covers reports whether pattern names pkg.

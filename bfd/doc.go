@@ -1,7 +1,7 @@
 // Package bfd is a BFD engine: sessions that find within milliseconds that the path
 // to a peer has failed.
 //
-// It opens no sockets (internal/linux/bfdudp does), routes nothing, and knows neither
+// It opens no sockets (bfd/bfdudp does), routes nothing, and knows neither
 // BGP nor Kubernetes: it tells a Handler, and the Handler knows what hangs on a path.
 //
 //	Set ──▶ Server ─ one goroutine ──┬─ sessions, by discriminator and by addresses

@@ -49,7 +49,7 @@ type Path struct {
 }
 
 // Transport sends and receives the datagrams of all sessions. But for Wake, one
-// goroutine at a time uses it. bfdtest.Net and internal/linux/bfdudp are transports,
+// goroutine at a time uses it. bfdtest.Net and bfd/bfdudp are transports,
 // and one suite, bfdtest.TestTransport, runs on both.
 type Transport interface {
 	// Begin is called by the goroutine that is going to Wait and Receive until it

@@ -2,7 +2,7 @@
 // each of them shall have, and word of the routes they send.
 //
 // It chooses no paths and keeps no table of received routes (package rib does),
-// opens no sockets itself (internal/linux/bgptcp does) and knows nothing of
+// opens no sockets itself (bgp/bgptcp does) and knows nothing of
 // Kubernetes. The codec is package wire.
 //
 //	SetPeers, Apply ─▶ Server ──┬──▶ peer ──▶ Machine   pure: RFC 4271 §8, Step and Deadline

@@ -9,7 +9,7 @@ import (
 	"github.com/pharoslb/pharos/bgp/wire"
 )
 
-// Dialer opens connections to peers. The kernel's is in internal/linux/bgptcp, a
+// Dialer opens connections to peers. The kernel's is in bgp/bgptcp, a
 // fake in bgp/bgptest.
 type Dialer interface {
 	// Dial connects to c.Remote(), from c.LocalAddr if it is set, with the

@@ -17,7 +17,7 @@ import (
 
 	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bfd/bfdtest"
-	"github.com/pharoslb/pharos/internal/linux/bfdudp"
+	"github.com/pharoslb/pharos/bfd/bfdudp"
 )
 
 const ms = time.Millisecond

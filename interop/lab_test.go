@@ -21,9 +21,9 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
 	"github.com/pharoslb/pharos/bgp/wire"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 	"github.com/pharoslb/pharos/internal/linux/netns"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )

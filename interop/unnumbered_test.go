@@ -13,8 +13,8 @@ import (
 
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
+	"github.com/pharoslb/pharos/bgp/radv"
 	"github.com/pharoslb/pharos/internal/linux/netns"
-	"github.com/pharoslb/pharos/internal/linux/radv"
 )
 
 // unnumbered runs a speaker whose peers are found on their interfaces, as long as

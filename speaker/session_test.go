@@ -13,8 +13,8 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 	"github.com/pharoslb/pharos/bgp/wire"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 	"github.com/pharoslb/pharos/internal/linux/netns"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 )
 
 // ours is announce as originator and pharos switch as receiver; where routes are not

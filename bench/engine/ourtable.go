@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 	"github.com/pharoslb/pharos/bgp/wire"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 	"github.com/pharoslb/pharos/rib"
 	"github.com/pharoslb/pharos/router"
 )

@@ -18,9 +18,9 @@ import (
 	"syscall"
 
 	"github.com/pharoslb/pharos/bfd"
+	"github.com/pharoslb/pharos/bfd/bfdudp"
 	"github.com/pharoslb/pharos/bgp"
-	"github.com/pharoslb/pharos/internal/linux/bfdudp"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 )
 
 func main() {
@@ -47,11 +47,11 @@ func announce(ctx context.Context, c bgp.Config, file string) error {
 			return err
 		}
 		tell := bfd.HandlerFunc(func(c bfd.Change) { server.StateChanged(c) })
-		paths, _ := bfd.NewServer(bfd.Options{Transport: packets, Handler: tell})
+		paths, _ := bfd.NewServer(bfd.Options{Transport: packets, Handler: tell}) // fails without a Transport only
 		opt.Detector = paths
 		go paths.Run(ctx)
 	}
-	server, _ = bgp.NewServer(opt)
+	server, _ = bgp.NewServer(opt) // fails without a Dialer and a Listener only
 	if err := server.SetPeers([]bgp.Config{c}); err != nil {
 		return err
 	}

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bfd"
+	"github.com/pharoslb/pharos/bfd/bfdudp"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
-	"github.com/pharoslb/pharos/internal/linux/bfdudp"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 	"github.com/pharoslb/pharos/internal/linux/netns"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
 	"github.com/pharoslb/pharos/internal/task"
@@ -210,7 +210,7 @@ func TestWatch(t *testing.T) {
 	if err != nil || b.TransmitInterval != 50*time.Millisecond || b.ReceiveInterval != 50*time.Millisecond || b.DetectMultiplier != 3 {
 		t.Errorf("50msx3: %+v, %v", b, err)
 	}
-	for _, bad := range []string{"", "50ms", "x3", "50x3", "50msx", "50msx256"} {
+	for _, bad := range []string{"", "50ms", "x3", "50x3", "50msx", "50msx256", "50msx0"} {
 		if b, err := watch(bad); err == nil {
 			t.Errorf("%q is taken as %+v", bad, b)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -35,8 +34,10 @@ func watch(s string) (*bgp.BFD, error) {
 	interval, multiplier, _ := strings.Cut(s, "x")
 	d, err := time.ParseDuration(interval)
 	b.TransmitInterval, b.ReceiveInterval = d, d
-	_, err2 := fmt.Sscan(multiplier, &b.DetectMultiplier)
-	return b, errors.Join(err, err2)
+	if _, err := fmt.Sscan(multiplier, &b.DetectMultiplier); err != nil || b.DetectMultiplier == 0 {
+		return nil, fmt.Errorf("multiplier %q is not from 1 to 255", multiplier)
+	}
+	return b, err
 }
 
 var attrs = new(bgp.Attrs) // one set for all, so that they share UPDATEs

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bfd"
-	"github.com/pharoslb/pharos/internal/linux/bfdudp"
+	"github.com/pharoslb/pharos/bfd/bfdudp"
 )
 
 func main() {

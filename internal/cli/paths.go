@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bfd"
-	"github.com/pharoslb/pharos/internal/linux/bfdudp"
+	"github.com/pharoslb/pharos/bfd/bfdudp"
 )
 
 // paths watches the paths to BGP neighbors by BFD: it is a bgp.Detector. BFD's ports

@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 	"github.com/pharoslb/pharos/bgp/wire"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 	"github.com/pharoslb/pharos/internal/linux/fib"
 	"github.com/pharoslb/pharos/internal/linux/port"
 	"github.com/pharoslb/pharos/internal/localapi"

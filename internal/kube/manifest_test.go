@@ -178,9 +178,9 @@ func TestPods(t *testing.T) {
 			t.Errorf("%s: labels %v", name, pod.Labels)
 		}
 	}
-	for _, name := range []string{"controller", "speaker"} {
+	for name, add := range map[string][]corev1.Capability{"controller": nil, "speaker": {"NET_RAW", "SYS_NICE"}} {
 		sc := pods[name].Spec.Containers[0].SecurityContext
-		if len(sc.Capabilities.Add) > 0 || !slices.Equal(sc.Capabilities.Drop, []corev1.Capability{"ALL"}) || *sc.AllowPrivilegeEscalation {
+		if !slices.Equal(sc.Capabilities.Add, add) || !slices.Equal(sc.Capabilities.Drop, []corev1.Capability{"ALL"}) || *sc.AllowPrivilegeEscalation {
 			t.Errorf("%s has more privileges than it needs: %v", name, sc)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bfd/bfdtest"
-	"github.com/pharoslb/pharos/internal/linux/bfdudp"
+	"github.com/pharoslb/pharos/bfd/bfdudp"
 )
 
 func families(t *testing.T, f func(t *testing.T, v6 bool)) {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 	"github.com/pharoslb/pharos/bgp/bgptest"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
 )
 
 // transport opens sockets on a host.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 )
 
 // hasAO says if the kernel has TCP-AO. Where it has not, the tests check that peers

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pharoslb/pharos/bfd"
-	"github.com/pharoslb/pharos/internal/linux/bfdudp"
+	"github.com/pharoslb/pharos/bfd/bfdudp"
 )
 
 // roleEnv makes the test binary a BFD speaker: "ADDRESS,MULTIPLIER", until its standard

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pharoslb/pharos/bgp"
-	"github.com/pharoslb/pharos/internal/linux/bgptcp"
+	"github.com/pharoslb/pharos/bgp/bgptcp"
 	"github.com/pharoslb/pharos/internal/linux/netns"
 )
 

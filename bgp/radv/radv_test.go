@@ -11,8 +11,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/pharoslb/pharos/bgp/radv"
 	"github.com/pharoslb/pharos/internal/linux/netns"
-	"github.com/pharoslb/pharos/internal/linux/radv"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )
 
