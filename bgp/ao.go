@@ -89,5 +89,11 @@ func (c Config) withoutSecrets() Config {
 	for i := range c.AO {
 		c.AO[i].Secret = ""
 	}
+	if c.BFD != nil && c.BFD.Auth != nil {
+		bfd := *c.BFD
+		bfd.Auth = clonePtr(bfd.Auth)
+		bfd.Auth.Key = ""
+		c.BFD = &bfd
+	}
 	return c
 }

@@ -283,6 +283,9 @@ func (c Config) normal() Config {
 	c.AO = normalAO(c.AO)
 	c.HoldTime, c.KeepaliveTime = clonePtr(c.HoldTime), clonePtr(c.KeepaliveTime)
 	c.GracefulRestart, c.Role, c.BFD = clonePtr(c.GracefulRestart), clonePtr(c.Role), clonePtr(c.BFD)
+	if c.BFD != nil {
+		c.BFD.Auth = clonePtr(c.BFD.Auth)
+	}
 	families := slices.Clone(c.Families)
 	slices.SortFunc(families, func(a, b wire.Family) int {
 		return cmp.Or(cmp.Compare(a.AFI, b.AFI), cmp.Compare(a.SAFI, b.SAFI))

@@ -3,6 +3,7 @@ package bgp
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -14,6 +15,9 @@ const (
 	// DefaultDynamicTimeout is how long a neighbor is remembered that has no
 	// connection any more.
 	DefaultDynamicTimeout = 30 * time.Second
+	// refusedTimeout is how long one is that was refused (Server.Refuse), from its last
+	// attempt on: forgotten, it would be let in again.
+	refusedTimeout = time.Hour
 )
 
 // validateDynamic checks what only neighbors by prefix have.
@@ -38,13 +42,7 @@ func (c Config) neighbor(host netip.Addr) Config {
 // admit makes a neighbor of a host that connects, if a prefix covers it. The caller
 // holds mu.
 func (s *Server) admit(local, host netip.Addr) *peer {
-	var t *Config
-	for _, c := range s.templates {
-		if c.RemotePrefix.Contains(host.WithZone("")) && (!c.LocalAddr.IsValid() || c.LocalAddr == local) &&
-			(t == nil || better(&c, t)) {
-			t = &c
-		}
-	}
+	t := s.template(local, host)
 	if t == nil || s.ctx == nil || t.Shutdown {
 		return nil
 	}
@@ -55,7 +53,11 @@ func (s *Server) admit(local, host netip.Addr) *peer {
 		}
 	}
 	if n >= cmp.Or(t.DynamicLimit, DefaultDynamicLimit) {
-		s.opt.Log.Warn("bgp neighbor refused", "remote", host, "reason", fmt.Sprintf("peer %q has as many neighbors as it may have", t.Name), "limit", n)
+		level := slog.LevelDebug
+		if now := time.Now(); now.Sub(s.refusedLogged) >= time.Second { // hosts may be many
+			s.refusedLogged, level = now, slog.LevelWarn
+		}
+		s.opt.Log.Log(s.ctx, level, "bgp neighbor refused", "remote", host, "reason", fmt.Sprintf("peer %q has as many neighbors as it may have", t.Name), "limit", n)
 		return nil
 	}
 	c := t.neighbor(host)
@@ -68,6 +70,18 @@ func (s *Server) admit(local, host netip.Addr) *peer {
 	s.start(p)
 	s.watch()
 	return p
+}
+
+// template finds the prefix that a host belongs to; nil: none covers it.
+func (s *Server) template(local, host netip.Addr) *Config {
+	var t *Config
+	for _, c := range s.templates {
+		if c.RemotePrefix.Contains(host.WithZone("")) && (!c.LocalAddr.IsValid() || c.LocalAddr == local) &&
+			(t == nil || better(&c, t)) {
+			t = &c
+		}
+	}
+	return t
 }
 
 // better tells which of two prefixes a host within both belongs to: the longer one,
@@ -83,17 +97,27 @@ func better(a, b *Config) bool {
 }
 
 // keep says what becomes of a dynamic neighbor under new templates; false: it has to
-// go.
+// go, and may come back as what it is now.
 func (s *Server) keep(p *peer) bool {
-	t, ok := s.templates[p.template]
 	host := p.config().RemoteAddr
-	if !ok || !t.RemotePrefix.Contains(host.WithZone("")) || s.configured(host) {
+	t := s.template(p.local(), host)
+	if t == nil || t.Name != p.template || s.configured(host) {
 		return false
 	}
 	c := t.neighbor(host)
 	c.Name = p.name
 	p.want(c)
 	return true
+}
+
+// local is our address on the neighbor's connection, as far as it is known.
+func (p *peer) local() netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a := p.status.LocalAddr.Addr(); a.IsValid() {
+		return a
+	}
+	return p.wanted.LocalAddr
 }
 
 // configured tells if a neighbor is configured by this address.
@@ -129,5 +153,9 @@ func (p *peer) lonely(now time.Time) time.Time {
 	if p.aloneSince.IsZero() {
 		p.aloneSince = now
 	}
-	return p.aloneSince.Add(cmp.Or(p.cfg.DynamicTimeout, DefaultDynamicTimeout))
+	timeout := cmp.Or(p.cfg.DynamicTimeout, DefaultDynamicTimeout)
+	if !p.m.started && !p.cfg.Shutdown {
+		timeout = max(timeout, refusedTimeout)
+	}
+	return p.aloneSince.Add(timeout)
 }

@@ -421,6 +421,7 @@ func (p *peer) connected(r dialResult) {
 // take lets a connection of the peer in, unless too many before it are still being
 // closed: a goodbye takes up to two seconds, and a peer can open thousands meanwhile.
 func (p *peer) take(c net.Conn) {
+	p.aloneSince = time.Time{}
 	if p.live.Load() >= mostConns {
 		c.Close()
 		return

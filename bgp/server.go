@@ -60,6 +60,8 @@ type Server struct {
 	ran       bool
 	peopled   bool // SetPeers was called with peers
 	sessions  sync.WaitGroup
+
+	refusedLogged time.Time // when the log last heard of a dynamic neighbor too many
 }
 
 // NewServer checks the options; it starts nothing.
@@ -244,7 +246,8 @@ func (s *Server) Reset(text string, names ...string) {
 }
 
 // Refuse closes a peer's session with a NOTIFICATION and keeps the peer out until
-// Reset or another configuration. It does not wait.
+// Reset or another configuration, a dynamic neighbor for an hour after its last attempt
+// otherwise. It does not wait.
 func (s *Server) Refuse(name string, n *wire.Notification) {
 	s.command(command{cause: CauseRefused, say: n}, name)
 }
