@@ -17,16 +17,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/bgptcp"
-	"github.com/pharoslb/pharos/bgp/wire"
 	"github.com/pharoslb/pharos/internal/linux/fib"
 	"github.com/pharoslb/pharos/internal/linux/port"
 	"github.com/pharoslb/pharos/internal/localapi"
 	"github.com/pharoslb/pharos/internal/nxos"
 	"github.com/pharoslb/pharos/internal/task"
 	"github.com/pharoslb/pharos/internal/version"
-	"github.com/pharoslb/pharos/rib"
 	"github.com/pharoslb/pharos/router"
 )
 
@@ -68,6 +67,10 @@ func newSwitchRun() *cobra.Command {
 addresses, and routes until it is told to end. SIGHUP reads the file again:
 sessions that it does not change are not touched, and a file with errors changes
 nothing.
+
+Neighbors may be named by address, by prefix (all hosts of it that connect), or by
+interface (the one found there by router advertisements, which needs no addresses);
+bfd under a neighbor has the path to it watched.
 
 An interface is the device of its name with dashes for slashes (Ethernet1/1 is
 Ethernet1-1), or the one whose alias is the name, or the one that --interface
@@ -130,9 +133,15 @@ func runSwitch(ctx context.Context, f switchFlags) error {
 	if s.ports, err = port.Open(); err != nil {
 		return err
 	}
+	var sessions *linkSpeaker
+	paths := watchPaths(func(c bfd.Change) { sessions.StateChanged(c) }, log)
 	s.router, err = router.New(router.Options{
 		NewSpeaker: func(h bgp.Handler) (router.Speaker, error) {
-			return bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Listener: bgptcp.Listen, ListenAddrs: listen, Handler: h, Log: log})
+			var err error
+			sessions, err = newLinkSpeaker(bgp.Options{
+				Dialer: bgptcp.Dialer{}, Listener: bgptcp.Listen, ListenAddrs: listen, Handler: h, Detector: paths, Log: log,
+			})
+			return sessions, err
 		},
 		FIB: table, Links: s.ports, KeepRoutes: f.keepRoutes, Log: log,
 	})
@@ -146,6 +155,7 @@ func runSwitch(ctx context.Context, f switchFlags) error {
 	return task.Run(ctx,
 		s.ports.Run,
 		s.router.Run,
+		paths.Run,
 		func(ctx context.Context) error { return localapi.Serve(ctx, f.socket, s.api()) },
 		func(ctx context.Context) error {
 			for {
@@ -210,7 +220,7 @@ func readSwitchConfig(path string) (*nxos.Config, error) {
 // apply puts a configuration in force: interfaces first, sessions depend on them.
 func (s *layer3) apply(c *nxos.Config) error {
 	var ports []port.Port
-	names := make(map[string]string)
+	names, devices := make(map[string]string), make(map[string]string)
 	for _, i := range c.Interfaces {
 		p := port.Port{Name: i.Name, Device: s.flags.interfaces[i.Name], Addrs: i.Addrs, Shutdown: i.Shutdown}
 		ports = append(ports, p)
@@ -218,9 +228,9 @@ func (s *layer3) apply(c *nxos.Config) error {
 		if err != nil {
 			return err
 		}
-		names[device] = i.Name
+		names[device], devices[i.Name] = i.Name, device
 	}
-	routing := c.Router(nil)
+	routing := c.Router(devices)
 	if err := routing.Validate(); err != nil {
 		return err
 	}
@@ -258,12 +268,6 @@ func (s *layer3) reload() {
 	s.log.Info("configuration read again", "config", s.flags.config)
 }
 
-// switchStatus is what /v1/status tells.
-type switchStatus struct {
-	router.Status
-	Routes []rib.Route `json:"routes"` // in use
-}
-
 // api serves the status and the command line.
 func (s *layer3) api() http.Handler {
 	shell := &nxos.Shell{
@@ -271,17 +275,7 @@ func (s *layer3) api() http.Handler {
 		Interfaces: func() map[string]string { return *s.names.Load() },
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/status", localapi.JSON(func() switchStatus {
-		status := switchStatus{Status: s.router.Status()}
-		for _, f := range []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast} {
-			for _, e := range s.router.Entries(f) {
-				if e.Hops.Len() > 0 {
-					status.Routes = append(status.Routes, rib.Route{Prefix: e.Prefix, Hops: e.Hops})
-				}
-			}
-		}
-		return status
-	}))
+	mux.Handle("/v1/status", localapi.JSON(func() switchStatus { return newSwitchStatus(s.router) }))
 	mux.HandleFunc("POST /v1/exec", func(w http.ResponseWriter, r *http.Request) {
 		line, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommand))
 		if err != nil {
