@@ -26,10 +26,7 @@ import (
 // TestSwitch tests our switch as a process of its own, built for it.
 func TestSwitch(t *testing.T) {
 	need(t)
-	program := filepath.Join(t.TempDir(), "pharos")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/pharoslb/pharos/cmd/pharos").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
+	program := build(t)
 	for name, test := range map[string]func(*testing.T, string){
 		"walkthrough":           switchWalkthrough,
 		"takes over":            switchTakesOver,
@@ -393,6 +390,7 @@ func switchHearsDaemons(t *testing.T, program string) {
 router bgp 65211
   router-id 2.2.2.2
   timers bgp 3 9
+  no graceful-restart
   address-family ipv4 unicast
   address-family ipv6 unicast
   neighbor 10.10.2.210 remote-as 65210
@@ -424,7 +422,7 @@ router bgp 65211
 			l.must(d.withdraw(netip.MustParsePrefix("198.18.1.1/32")))
 			kernel("route show 198.18.1.1", "")
 			sw.want("show ip bgp summary", ` 1 *$`)
-			d.kill()
+			d.kill() // FRR's routes would be kept otherwise, as it restarts gracefully
 			kernel("route show 198.18.2.0/24", "")
 			kernel("-6 route show 2001:db8:ffff::1", "")
 		})

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/pharoslb/pharos/bgp"
-	"github.com/pharoslb/pharos/internal/linux/radv"
+	"github.com/pharoslb/pharos/bgp/radv"
 	"github.com/pharoslb/pharos/internal/task"
 )
 

@@ -389,6 +389,9 @@ func (s *scene) watch(n *router.NeighborStatus, i int) {
 	if n.Config.BFD.EchoMode && i%3 != 1 {
 		v.EchoInterval, v.RemoteMinEchoReceive = 50*time.Millisecond, 50*time.Millisecond
 	}
+	if v.State != bfd.Up {
+		n.Session.LastResetByUs = bgp.Reset{At: v.Since, Down: bgp.Down{Cause: bgp.CausePathDown, Notification: &wire.Notification{}}}
+	}
 	n.Session.BFD = v
 }
 

@@ -230,7 +230,7 @@ func resetReason(r bgp.Reset) string {
 		return "holdtimer expired error"
 	case bgp.CauseConnectionLost:
 		return "session closed"
-	case bgp.CauseShutdown, bgp.CauseDeconfigured, bgp.CauseConfigChange, bgp.CauseReset:
+	case bgp.CauseShutdown, bgp.CauseDeconfigured, bgp.CauseConfigChange, bgp.CauseReset, bgp.CausePathDown:
 		return r.Down.Cause.String()
 	}
 	if n := r.Down.Notification; n != nil {
