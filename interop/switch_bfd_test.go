@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -169,4 +170,51 @@ router bgp 65210
 	routes(false)
 	l.must(node.Up("up1"))
 	routes(true)
+}
+
+// The switch's echo function: the neighbor is FRR, whose kernel sends the echoes back.
+// The session stays up by them, and they find a cut.
+func TestSwitchEchoes(t *testing.T) {
+	need(t, "vtysh", frrLib+"/bfdd")
+	l := newLab(t, 1)
+	node := l.nodes[0] // the lab runs daemons at the switch's address; here that is a node's
+	l.must(l.sw.Sysctl("net.ipv4.ip_forward", "1"))
+	l.bfdd(fmt.Sprintf("bfd\n profile p\n  receive-interval 200\n  transmit-interval 200\n exit\n peer %v local-address %v interface eth0\n  profile p\n  no shutdown\n exit\n", node.v4, switch4))
+	s := l.serve(l.sw, []netip.AddrPort{netip.AddrPortFrom(switch4, bgp.Port)}, bgp.Config{
+		Name: "switch", LocalAS: nodeAS, RemoteAS: switchAS, RouterID: switch4, RemoteAddr: node.v4, Passive: true,
+	})
+	s.announce("switch", incomplete, "172.19.100.1/32")
+	sw := l.nxos(build(t), node, `interface Ethernet1/1
+  no switchport
+  ip address 10.10.2.112/24
+  bfd interval 200 min_rx 200 multiplier 5
+  bfd echo
+router bgp 65210
+  router-id 1.1.1.1
+  address-family ipv4 unicast
+  neighbor 10.10.2.210 remote-as 65211
+    bfd
+    address-family ipv4 unicast
+`)
+	sw.want("show bfd neighbors details", `^Session state is Up and using echo function with \d+ ms interval$`)
+	sw.want("show ip bgp summary", `^10\.10\.2\.210 .* 1 +$`)
+	echoes := func() (n uint64) {
+		var status struct {
+			BFD []struct{ EchoesReceived, Downs uint64 }
+		}
+		l.must(localapi.Get(t.Context(), sw.sock, "/v1/status", &status))
+		if len(status.BFD) != 1 || status.BFD[0].Downs > 0 {
+			t.Fatalf("status: %+v", status.BFD)
+		}
+		return status.BFD[0].EchoesReceived
+	}
+	l.eventually("a hundred echoes", func() error {
+		if n := echoes(); n < 100 {
+			return fmt.Errorf("%d are back", n)
+		}
+		return nil
+	})
+	l.must(l.segment.Down("port210"))
+	sw.want("show ip bgp neighbors", `Last reset by us .*, due to bfd session down$`)
+	sw.want("show bfd neighbors details", `^Down reason: (echo failed|detection time expired)$`)
 }

@@ -32,6 +32,8 @@ type bfdSession struct {
 	Downs            uint64        `json:"downs"`
 	Sent             uint64        `json:"sent"` // control packets
 	Received         uint64        `json:"received"`
+	EchoesSent       uint64        `json:"echoesSent"`
+	EchoesReceived   uint64        `json:"echoesReceived"`
 	Error            string        `json:"error,omitempty"` // of the kernel, about sending
 }
 
@@ -43,7 +45,8 @@ func newSwitchStatus(r *router.Router) switchStatus {
 				Neighbor: n.Name, Remote: s.Config.Remote, Multihop: s.Config.Multihop,
 				State: s.State.String(), Since: s.Since, Reason: s.Reason.String(),
 				DetectionTime: s.DetectionTime, TransmitInterval: s.TransmitInterval, EchoInterval: s.EchoInterval,
-				Ups: s.Ups, Downs: s.Downs, Sent: s.Sent, Received: s.Received, Error: s.SendError,
+				Ups: s.Ups, Downs: s.Downs, Sent: s.Sent, Received: s.Received,
+				EchoesSent: s.EchoesSent, EchoesReceived: s.EchoesReceived, Error: s.SendError,
 			})
 		}
 	}

@@ -20,8 +20,8 @@ func addBFD(g modes) {
 
 	i := g[inInterface]
 	i.add("bfd "+interval, func(p *parser, args []string) error { p.iface.BFD = bfdTimers(args); return nil })
-	i.add("bfd echo", func(p *parser, _ []string) error { p.iface.NoEcho = false; return nil })
-	i.add("no bfd echo", func(p *parser, _ []string) error { p.iface.NoEcho = true; return nil })
+	i.add("bfd echo", func(p *parser, _ []string) error { p.iface.Echo = true; return nil })
+	i.add("no bfd echo", func(p *parser, _ []string) error { p.iface.Echo = false; return nil })
 
 	n := g[inNeighbor]
 	// watch makes an action of one that changes what is said of a neighbor's BFD.

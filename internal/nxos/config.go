@@ -43,8 +43,10 @@ type Interface struct {
 	Forward, LinkLocal bool
 	Shutdown           bool
 	BFD                *BFDTimers // nil: the switch's
-	NoEcho             bool
-	BFDKey             *BFDKey // nil: packets are not signed
+	// Echo is off unless it is asked for, other than on NX-OS: a neighbor may offer to
+	// send echoes back and not forward, and would be taken for dead.
+	Echo   bool
+	BFDKey *BFDKey // nil: packets are not signed
 
 	line int
 }

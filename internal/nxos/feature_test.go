@@ -33,6 +33,7 @@ interface Ethernet1/3
   no switchport
   ipv6 address use-link-local-only
   ip forward
+  bfd echo
   no shutdown
 interface loopback0
   ip address 10.255.0.1/32

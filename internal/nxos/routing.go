@@ -106,11 +106,8 @@ func (c *Config) bfd(n *Neighbor) *bgp.BFD {
 	}
 	timers, key := n.BFD.Timers, n.BFD.Key
 	out := &bgp.BFD{Multihop: n.BFD.Multihop}
-	if !n.BFD.Multihop {
-		out.EchoMode = true
-		if i := c.towards(n); i != nil {
-			timers, key, out.EchoMode = i.BFD, i.BFDKey, !i.NoEcho
-		}
+	if i := c.towards(n); i != nil && !n.BFD.Multihop {
+		timers, key, out.EchoMode = i.BFD, i.BFDKey, i.Echo
 	}
 	if timers == nil {
 		timers = c.BFD

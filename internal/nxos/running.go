@@ -31,7 +31,7 @@ func (c *Config) head() string {
 // usesBFD says that there is something about BFD.
 func (c *Config) usesBFD() bool {
 	return c.BFD != nil ||
-		slices.ContainsFunc(c.Interfaces, func(i Interface) bool { return i.BFD != nil || i.NoEcho || i.BFDKey != nil }) ||
+		slices.ContainsFunc(c.Interfaces, func(i Interface) bool { return i.BFD != nil || i.Echo || i.BFDKey != nil }) ||
 		c.BGP != nil && slices.ContainsFunc(c.BGP.Neighbors, func(n *Neighbor) bool { return n.BFD != nil })
 }
 
@@ -66,8 +66,8 @@ func (c *Config) interfaces() string {
 		if i.BFD != nil {
 			fmt.Fprintf(&b, "  bfd %s\n", i.BFD.text())
 		}
-		if i.NoEcho {
-			b.WriteString("  no bfd echo\n")
+		if i.Echo {
+			b.WriteString("  bfd echo\n")
 		}
 		if i.BFDKey != nil {
 			fmt.Fprintf(&b, "  bfd %s\n", i.BFDKey.text())
