@@ -13,9 +13,9 @@ import (
 	"github.com/pharoslb/pharos/bgp/wire"
 )
 
-// path is what one route of a receiver goes by; id is 0 where paths are not told
+// route is what one path of a receiver goes by; id is 0 where paths are not told
 // apart.
-type path struct {
+type route struct {
 	prefix netip.Prefix
 	id     uint32
 }
@@ -25,16 +25,16 @@ type receiver struct {
 	t       *testing.T
 	seed    uint64
 	session wire.Session
-	routes  map[path]string
-	stale   map[path]bool
+	routes  map[route]string
+	stale   map[route]bool
 	begun   map[wire.Family]int // when the refresh under way began
 	ended   map[wire.Family]bool
 	step    int
-	since   map[path]int // since when it is wanted without a break
+	since   map[route]int // since when it is wanted without a break
 }
 
 func (r *receiver) reset() {
-	r.routes, r.stale = make(map[path]string), make(map[path]bool)
+	r.routes, r.stale = make(map[route]string), make(map[route]bool)
 	r.begun, r.ended = make(map[wire.Family]int), make(map[wire.Family]bool)
 }
 
@@ -43,11 +43,11 @@ func (r *receiver) fail(format string, args ...any) {
 	r.t.Fatalf("seed %d, step %d: %s", r.seed, r.step, fmt.Sprintf(format, args...))
 }
 
-func (r *receiver) key(p netip.Prefix, ids []uint32, i int) path {
+func (r *receiver) key(p netip.Prefix, ids []uint32, i int) route {
 	if i < len(ids) {
-		return path{p, ids[i]}
+		return route{p, ids[i]}
 	}
-	return path{p, 0}
+	return route{p, 0}
 }
 
 func (r *receiver) read(octets []byte) {
@@ -142,7 +142,7 @@ func TestAnySequenceOfPathsEndsTheSame(t *testing.T) {
 			session: wire.Session{AS4: true, Families: families, EnhancedRefresh: r.IntN(3) > 0},
 			localAS: 65001, nextHop4: netip.MustParseAddr("192.0.2.1"), nextHop6: netip.MustParseAddr("2001:db8::1"),
 		}
-		peer := &receiver{t: t, seed: seed, session: out.session, since: make(map[path]int)}
+		peer := &receiver{t: t, seed: seed, session: out.session, since: make(map[route]int)}
 		switch r.IntN(3) {
 		case 0:
 			out.session.AddPathSend = families
@@ -152,10 +152,10 @@ func TestAnySequenceOfPathsEndsTheSame(t *testing.T) {
 		peer.session.AddPathReceive = out.session.AddPathSend
 		peer.reset()
 		owner := &conn{wake: make(chan struct{}, 1)}
-		want := make(map[path]*Attrs) // by prefix and path, as asked for
+		want := make(map[route]*Attrs) // by prefix and path, as asked for
 		// shall is what the receiver ought to have in the end.
-		shall := func() map[path]string {
-			m := make(map[path]string)
+		shall := func() map[route]string {
+			m := make(map[route]string)
 			for k, a := range want {
 				lower := false
 				if !slices.Contains(out.session.AddPathSend, wire.FamilyOf(k.prefix)) {
@@ -174,7 +174,7 @@ func TestAnySequenceOfPathsEndsTheSame(t *testing.T) {
 				if !slices.Contains(out.session.AddPathSend, wire.FamilyOf(k.prefix)) {
 					id = 0
 				}
-				m[path{k.prefix, id}] = fmt.Sprint(*a.MED, n)
+				m[route{k.prefix, id}] = fmt.Sprint(*a.MED, n)
 			}
 			return m
 		}
@@ -218,7 +218,7 @@ func TestAnySequenceOfPathsEndsTheSame(t *testing.T) {
 				clear(want)
 				for _, p := range prefixes {
 					if a := sets[r.IntN(len(sets))]; a != nil {
-						want[path{p, 0}] = a
+						want[route{p, 0}] = a
 					}
 				}
 				table.replace(func(yield func(netip.Prefix, *Attrs) bool) {
@@ -237,8 +237,8 @@ func TestAnySequenceOfPathsEndsTheSame(t *testing.T) {
 				for range 1 + r.IntN(6) {
 					c := Change{Prefix: prefixes[r.IntN(len(prefixes))], Path: uint32(r.IntN(3)), Attrs: sets[r.IntN(len(sets))]}
 					changes = append(changes, c)
-					if want[path{c.Prefix, c.Path}] = c.Attrs; c.Attrs == nil {
-						delete(want, path{c.Prefix, c.Path})
+					if want[route{c.Prefix, c.Path}] = c.Attrs; c.Attrs == nil {
+						delete(want, route{c.Prefix, c.Path})
 					}
 				}
 				table.set(changes)

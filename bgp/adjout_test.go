@@ -28,3 +28,19 @@ func TestLateWriterTakesNothing(t *testing.T) {
 		t.Errorf("the new connection got %+v, want the route and End-of-RIB", n)
 	}
 }
+
+// A peer that reads nothing does not have its connection pile up what it is asked.
+func TestControlStaysShort(t *testing.T) {
+	c := &conn{wake: make(chan struct{}, 1), tally: new(tally)}
+	for range 100 {
+		c.sendKeepalive()
+		c.sendRefresh(wire.IPv4Unicast)
+		c.sendRefresh(wire.IPv6Unicast)
+	}
+	if n := len(c.take(nil)); n != 19+23+23 {
+		t.Errorf("%d octets wait", n)
+	}
+	if c.sendRefresh(wire.IPv4Unicast); len(c.take(nil)) != 23 {
+		t.Error("the next request does not go out")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,9 @@ const (
 	// batchLimit is how many messages are handed over at a time.
 	batchLimit = 64
 	readBuffer = 16 << 10
+	// keepPrefixes is the most room for prefixes that is kept in an UPDATE nobody uses:
+	// one of 64 KiB has up to 13,000 hosts, or 65,000 prefixes from who means ill.
+	keepPrefixes = 1 << 15
 	// keepBuffer is the largest write buffer that is kept between writes.
 	keepBuffer = 64 << 10
 )
@@ -45,9 +49,10 @@ type conn struct {
 	read chan struct{} // closed when the reader is done
 
 	mu       sync.Mutex
-	control  []byte // messages of the session itself; they go before routes
-	beating  bool   // a KEEPALIVE is in control
-	attached bool   // routes may be written
+	control  []byte        // messages of the session itself; they go before routes
+	beating  bool          // a KEEPALIVE is in control
+	asking   []wire.Family // and a request for these routes
+	attached bool          // routes may be written
 	closing  bool
 	sendHold time.Duration
 }
@@ -57,7 +62,11 @@ var updates = sync.Pool{New: func() any { return new(wire.Update) }}
 
 // Recycle gives an UPDATE's memory back to the engine. A Handler may do so with what
 // Update handed to it, once nothing refers to it any more; none has to.
-func Recycle(u *wire.Update) { updates.Put(u) }
+func Recycle(u *wire.Update) {
+	if cap(u.NLRI)+cap(u.Withdrawn) <= keepPrefixes {
+		updates.Put(u)
+	}
+}
 
 // message is one message as read: what its type says is set.
 type message struct {
@@ -135,6 +144,10 @@ func (c *conn) sendKeepalive() {
 func (c *conn) sendRefresh(f wire.Family) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if slices.Contains(c.asking, f) {
+		return // like a KEEPALIVE
+	}
+	c.asking = append(c.asking, f)
 	c.control = wire.AppendRouteRefresh(c.control, wire.RouteRefresh{Family: f})
 	c.tally.sent.count(wire.TypeRouteRefresh)
 	c.poke()
@@ -205,7 +218,7 @@ func (c *conn) writer() {
 func (c *conn) take(buf []byte) []byte {
 	c.mu.Lock()
 	buf = append(buf, c.control...)
-	c.control, c.beating = c.control[:0], false
+	c.control, c.beating, c.asking = c.control[:0], false, nil
 	routes := c.attached
 	c.mu.Unlock()
 	if routes && len(buf) == 0 {

@@ -51,27 +51,50 @@ func (c *Config) validateBFD() error {
 }
 
 // StateChanged is how the Detector tells of a path: it makes a Server a bfd.Handler.
-// A session ends at once when its path fails; a peer whose operator shut BFD down has
-// not failed (RFC 5882 §3.2).
+// The sessions on it end at once when the path fails; a peer whose operator shut BFD
+// down has not failed (RFC 5882 §3.2).
 func (s *Server) StateChanged(c bfd.Change) {
-	if c.Failed() {
-		s.PathDown(c.Name)
+	if !c.Failed() {
+		return
 	}
+	s.mu.Lock()
+	names := s.onPath[c.Name]
+	s.mu.Unlock()
+	s.command(command{cause: CausePathDown}, names...)
+}
+
+// path is what tells BFD sessions apart. Peers that differ in port or AS alone are on
+// the same one.
+type path struct {
+	remote, local netip.Addr
+	multihop      bool
 }
 
 // watch tells the Detector whose paths to watch: of peers with BFD that are not shut
-// down, and whose address is known. The caller holds mu.
+// down, and whose address is known. Peers on one path share a session, by the profile of
+// the first by name. The caller holds mu.
 func (s *Server) watch() {
 	if s.opt.Detector == nil || s.ctx == nil {
 		return
 	}
-	watched := []bfd.Config{}
+	all := []bfd.Config{}
 	for _, p := range s.peers {
 		if c := p.config(); c.BFD != nil && !c.Shutdown && c.RemoteAddr.IsValid() {
-			watched = append(watched, c.BFD.session(&c))
+			all = append(all, c.BFD.session(&c))
 		}
 	}
-	slices.SortFunc(watched, func(a, b bfd.Config) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b bfd.Config) int { return cmp.Compare(a.Name, b.Name) })
+	onPath, first := make(map[string][]string), make(map[path]string)
+	watched := all[:0]
+	for _, c := range all {
+		p := path{c.Remote, c.Local, c.Multihop}
+		if _, ok := first[p]; !ok {
+			first[p] = c.Name
+			watched = append(watched, c)
+		}
+		onPath[first[p]] = append(onPath[first[p]], c.Name)
+	}
+	s.onPath = onPath
 	if err := s.opt.Detector.Set(watched); err != nil {
 		s.opt.Log.Error("bfd cannot watch the paths to peers", "err", err)
 	}

@@ -90,3 +90,32 @@ func TestPathIsWatched(t *testing.T) {
 		a.heard.WaitUp(t, hostB.String(), 2)
 	})
 }
+
+// Two peers on one host share the session that watches the path, and its failure.
+func TestPeersShareAPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, m := bgptest.NewNet(), bfdtest.NewNet()
+		c, d := conf(hostA, hostB), passive(conf(hostB, hostA))
+		for _, x := range []*bgp.Config{&c, &d} {
+			x.BFD = &bgp.BFD{Profile: bfd.Profile{ReceiveInterval: 50 * time.Millisecond, TransmitInterval: 50 * time.Millisecond}}
+		}
+		pathA, pathB := m.Host(hostA), m.Host(hostB)
+		a := watched(t, n, pathA, hostA, c)
+		watched(t, n, pathB, hostB, d)
+		a.heard.WaitUp(t, hostB.String(), 1)
+		second := c
+		second.Name, second.RemotePort = "second", 1790
+		a.SetPeers([]bgp.Config{c, second})
+		pass(5 * time.Second)
+		for _, st := range a.Status() {
+			if st.BFD == nil || st.BFD.State != bfd.Up {
+				t.Errorf("%s: bfd %+v", st.Name, st.BFD)
+			}
+		}
+		n.Cut(hostB)
+		pathB.Cut()
+		if down := a.heard.WaitDown(t, hostB.String(), 1).Downs[0]; down.Cause != bgp.CausePathDown {
+			t.Errorf("%v", down)
+		}
+	})
+}

@@ -56,7 +56,8 @@ type Server struct {
 	templates map[string]Config // those with a RemotePrefix
 	leaving   map[string]*peer  // removed peers whose goodbye may still be under way
 	listeners []Listener
-	ctx       context.Context // Run's, while it runs
+	ctx       context.Context     // Run's, while it runs
+	onPath    map[string][]string // peers by the BFD session that watches their path
 	ran       bool
 	peopled   bool // SetPeers was called with peers
 	sessions  sync.WaitGroup
@@ -382,11 +383,14 @@ func (s *Server) Replace(name string, routes iter.Seq2[netip.Prefix, *Attrs]) {
 func (s *Server) Status() []SessionStatus {
 	s.mu.Lock()
 	peers := slices.SortedFunc(maps.Values(s.peers), func(a, b *peer) int { return cmp.Compare(a.name, b.name) })
+	onPath := s.onPath
 	s.mu.Unlock()
 	paths := make(map[string]*bfd.SessionStatus)
 	if s.opt.Detector != nil {
 		for _, path := range s.opt.Detector.Status() {
-			paths[path.Name] = &path
+			for _, name := range onPath[path.Name] {
+				paths[name] = &path
+			}
 		}
 	}
 	out := make([]SessionStatus, len(peers))
