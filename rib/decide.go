@@ -226,11 +226,11 @@ func (policy Policy) tieBreak(a, b *Path) (int, Reason) {
 	return cmp.Compare(a.ID, b.ID), PathIdentifier
 }
 
-// leaving says that the path's origin asks not to be used any more (RFC 8326). In an
-// internal session that is for the router to say that has the external one, by
-// LOCAL_PREF.
+// leaving says that the path's origin asks not to be used any more (RFC 8326), or that we
+// were told not to. In an internal session the former is for the router to say that has
+// the external one, by LOCAL_PREF.
 func (policy Policy) leaving(p *Path) bool {
-	return p.Attrs.leaving && !p.Source.Internal && !policy.IgnoreGracefulShutdown
+	return p.Source.Draining || p.Attrs.leaving && !p.Source.Internal && !policy.IgnoreGracefulShutdown
 }
 
 // localPref is LOCAL_PREF as the decision counts it.

@@ -32,6 +32,9 @@ type Source struct {
 	// Role is what we are to the neighbor (RFC 9234 §4.1); nil: nobody said, and leaks
 	// are not looked for.
 	Role *wire.Role
+	// Draining paths have the local preference 0, as if the neighbor were about to go
+	// (RFC 8326; graceful-shutdown activate).
+	Draining bool
 	// Interface is the device by which link-local next hops are reached. Empty: that
 	// of Addr.
 	Interface string

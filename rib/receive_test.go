@@ -88,6 +88,28 @@ func TestGracefulShutdown(t *testing.T) {
 	wantRoutes(t, tab.Decide(nil), Route{vip(1), hopsVia(7, 112)})
 }
 
+// A neighbor is drained by hand, whether it says that it goes or not.
+func TestDrain(t *testing.T) {
+	tab := newTable()
+	tab.SetPolicy(Policy{MaxPaths: 4, IgnoreGracefulShutdown: true})
+	tab.feed(at(1))(announce(112, vip(1), vip(2)))
+	tab.feed(at(2))(announce(113, vip(1)))
+	wantRoutes(t, tab.Decide(nil), Route{vip(1), hopsVia(7, 112, 113)}, Route{vip(2), hopsVia(7, 112)})
+	before, _ := tab.Lookup(vip(1))
+	for range 2 { // the second time it is nothing new
+		tab.Drain(node(112).String(), true)
+		tab.Drain("nobody", true)
+		tab.feed(at(3))(announce(112, vip(3)))
+	}
+	wantRoutes(t, tab.Decide(nil), Route{vip(1), hopsVia(7, 113)}, Route{vip(3), hopsVia(7, 112)})
+	after, _ := tab.Lookup(vip(1))
+	if why := after.Paths[1].Why; why != GracefulShutdown || !after.Paths[1].Source.Draining || before.Paths[1].Source.Draining {
+		t.Errorf("not best for %v: %s", why, text(after))
+	}
+	tab.Drain(node(112).String(), false)
+	wantRoutes(t, tab.Decide(nil), Route{vip(1), hopsVia(7, 112, 113)})
+}
+
 func linkBandwidth(kind byte, v float32) wire.ExtCommunity {
 	c := wire.ExtCommunity{kind, 4, 0xfe, 0xbb}
 	binary.BigEndian.PutUint32(c[4:], math.Float32bits(v))

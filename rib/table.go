@@ -123,6 +123,24 @@ func (t *Table) Up(s Source) {
 	t.decision.forget()
 }
 
+// Drain has a neighbor's paths used only where there are no others, or like anybody's
+// again (Source.Draining).
+func (t *Table) Drain(name string, on bool) {
+	src := t.sourceByName[name]
+	if src == nil || src.info.Draining == on {
+		return
+	}
+	info := *src.info // views have the old one
+	info.Draining = on
+	src.info = &info
+	t.decision.forget()
+	for at := src.first; at != 0; {
+		p := t.paths.At(at)
+		t.touch(p.entry)
+		at = p.more
+	}
+}
+
 // Update takes the prefixes of the table's family from an UPDATE. It reports
 // false when the neighbor has more prefixes than it may: those above its limit
 // were not taken.

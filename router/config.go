@@ -38,6 +38,9 @@ type Neighbor struct {
 	// it is.
 	LocalAS     uint32
 	Description string
+	// Draining neighbors' routes are used only where there are no others
+	// (graceful-shutdown activate).
+	Draining bool
 	// Shutdown neighbors are shown, and no session is kept with them.
 	Shutdown bool
 	// HoldTime is proposed to the neighbor; KeepaliveTime 0 means a third of what

@@ -56,6 +56,7 @@ func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 		}
 	}
 	r.retire(now)
+	r.drain()
 	for peer := range r.tripped {
 		name := peer
 		if d := r.dynamic[peer]; d != nil {
@@ -77,6 +78,19 @@ func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 		}
 	}
 	return readmitted
+}
+
+// drain has the tables use neighbors' routes, or avoid them, as is configured.
+func (r *Router) drain() {
+	for _, t := range r.tables {
+		for i := range r.config.Neighbors {
+			n := &r.config.Neighbors[i]
+			t.Drain(n.Name(), n.Draining)
+		}
+		for peer := range r.dynamic {
+			t.Drain(peer, r.neighbor(peer).Draining)
+		}
+	}
 }
 
 // await keeps the sweep waiting for a neighbor's table.

@@ -170,7 +170,7 @@ func (r *Router) established(n *Neighbor, peer string, s *bgp.SessionStatus, now
 		t.Up(rib.Source{
 			Name: peer, Addr: addr, AS: n.remoteAS(s), RouterID: s.RemoteID,
 			Internal: n.AS == n.localAS(&r.config), Limit: n.MaxPrefixes[f].hard(),
-			LocalAS: n.LocalAS, Role: n.Role, Interface: n.Interface,
+			LocalAS: n.LocalAS, Role: n.Role, Interface: n.Interface, Draining: n.Draining,
 		})
 	}
 	r.back(n, peer, s.Preserved, now)

@@ -75,6 +75,7 @@ type BGP struct {
 	Shutdown        bool // no session is kept
 	Restart         GracefulRestart
 	Unaware         bool          // of graceful shutdown
+	Draining        bool          // all neighbors
 	PeerTimeout     time.Duration // of dynamic neighbors; 0: the default
 	IPv4, IPv6      *Family
 	Neighbors       []*Neighbor
@@ -111,6 +112,7 @@ type Neighbor struct {
 	Password     string
 	Timers       *Timers // nil: the process's
 	Shutdown     bool
+	Draining     bool // its routes are used where there are no others
 	UpdateSource string
 	MultiHop     int   // 0: directly connected
 	TTLSecurity  uint8 // hops; 0: off

@@ -76,6 +76,7 @@ router bgp 65210
     remote-as 65214
     update-source Ethernet1/3
     bfd singlehop
+    graceful-shutdown activate
     address-family ipv6 unicast
 `
 
@@ -126,7 +127,7 @@ func TestParseRack(t *testing.T) {
 			n.BFD = &bgp.BFD{Profile: bfd.Profile{TransmitInterval: 250 * ms, ReceiveInterval: 200 * ms, DetectMultiplier: 5, EchoMode: true}}
 		},
 		func(n *router.Neighbor) {
-			n.Addr, n.AS, n.Families = netip.MustParseAddr("fe80::9%eth7"), 65214, v6
+			n.Addr, n.AS, n.Families, n.Draining = netip.MustParseAddr("fe80::9%eth7"), 65214, v6, true
 			n.MaxPrefixes = map[wire.Family]router.PrefixLimit{wire.IPv6Unicast: {}}
 			n.BFD = &bgp.BFD{Profile: bfd.Profile{TransmitInterval: 250 * ms, ReceiveInterval: 200 * ms, DetectMultiplier: 5, EchoMode: true}}
 		},
@@ -166,6 +167,10 @@ func TestLinesOfOneMatter(t *testing.T) {
 		{"shutdown", "shutdown"},
 		{"shutdown\nno shutdown", ""},
 		{"no graceful-shutdown aware\ngraceful-shutdown aware", ""},
+		{"graceful-shutdown activate", "graceful-shutdown activate"},
+		{"graceful-shutdown activate\nno graceful-shutdown activate", ""},
+		{"neighbor 10.0.0.2 remote-as 1\ngraceful-shutdown activate", "neighbor 10.0.0.2|remote-as 1|graceful-shutdown activate"},
+		{"neighbor 10.0.0.2 remote-as 1\ngraceful-shutdown activate\nno graceful-shutdown activate", "neighbor 10.0.0.2|remote-as 1"},
 		{"neighbor 10.0.0.2 remote-as external\nremote-as 65001", "neighbor 10.0.0.2|remote-as 65001"},
 		{"neighbor 10.0.0.2 remote-as 65001\nremote-as external", "neighbor 10.0.0.2|remote-as external"},
 		{"neighbor 10.0.0.2 remote-as 1\nbfd multihop\nbfd singlehop", "neighbor 10.0.0.2|remote-as 1|bfd"},
@@ -225,7 +230,6 @@ func TestRefusalsOfFeatures(t *testing.T) {
 		{iface + "bfd authentication keyed-sha1 key-id 1 key Sesame open", 2, "the key is not understood", "without blanks"},
 		{router + "timers prefix-peer-timeout 0", 3, `"0" is not a number of 1 to 1200`, ""},
 		{router + "graceful-restart restart-time 3601", 3, `"3601" is not a number of 1 to 3600`, ""},
-		{router + "graceful-shutdown activate", 3, "the switch sends no routes", "shut it down"},
 		{router + "neighbor 10.0.0.1/24 remote-as 1", 3, "10.0.0.1/24 has host bits", ""},
 		{router + "neighbor 224.0.0.0/4 remote-as 1", 3, "224.0.0.0/4 is not a prefix of other hosts", ""},
 		{router + "neighbor fe80::/64 remote-as 1", 3, "fe80::/64 is not a prefix of other hosts", ""},

@@ -40,6 +40,8 @@ func addNeighbor(g modes) {
 	})
 	n.add("shutdown", func(p *parser, _ []string) error { p.neighbor.Shutdown = true; return nil })
 	n.add("no shutdown", func(p *parser, _ []string) error { p.neighbor.Shutdown = false; return nil })
+	n.add("graceful-shutdown activate", func(p *parser, _ []string) error { p.neighbor.Draining = true; return nil })
+	n.add("no graceful-shutdown activate", func(p *parser, _ []string) error { p.neighbor.Draining = false; return nil })
 	n.add("update-source <interface>", func(p *parser, args []string) (err error) {
 		p.neighbor.sourceLine = p.line
 		p.neighbor.UpdateSource, err = parseInterface(args[0])

@@ -155,6 +155,9 @@ func (v *neighborsView) neighbor(b *strings.Builder, index int, n *router.Neighb
 	if hops := n.Config.TTLSecurity; hops > 0 {
 		p("  TTL security is enabled, peer might be up to %d hops away", hops)
 	}
+	if n.Config.Draining {
+		p("  Graceful shutdown is activated")
+	}
 	v.bfd(p, n)
 	if s.Authenticated {
 		p("  TCP MD5 authentication is enabled")

@@ -39,9 +39,8 @@ func addRouter(g modes) {
 	span("long-lived-graceful-restart stale-time accept <stale-seconds>", func(b *BGP) *time.Duration { return &b.Restart.AcceptStale })
 	say("graceful-shutdown aware", func(b *BGP) { b.Unaware = false })
 	say("no graceful-shutdown aware", func(b *BGP) { b.Unaware = true })
-	r.add("graceful-shutdown activate", func(*parser, []string) error {
-		return errors.New("the switch sends no routes that it could take leave with\nhave the neighbor send GRACEFUL_SHUTDOWN, or shut it down")
-	})
+	say("graceful-shutdown activate", func(b *BGP) { b.Draining = true })
+	say("no graceful-shutdown activate", func(b *BGP) { b.Draining = false })
 	r.add("address-family ipv4 unicast", func(p *parser, _ []string) error { return p.openFamily(&p.config.BGP.IPv4) })
 	r.add("address-family ipv6 unicast", func(p *parser, _ []string) error { return p.openFamily(&p.config.BGP.IPv6) })
 	r.add("neighbor <neighbor>", openNeighbor)

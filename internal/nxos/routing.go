@@ -40,7 +40,7 @@ func (c *Config) neighbor(n *Neighbor, devices map[string]string) router.Neighbo
 	device := func(name string) string { return cmp.Or(devices[name], name) }
 	out := router.Neighbor{
 		Addr: n.Addr, Prefix: n.Prefix, AS: n.AS, AnyExternal: n.External, LocalAS: n.LocalAS,
-		Description: n.Description, Shutdown: n.Shutdown || b.Shutdown,
+		Description: n.Description, Shutdown: n.Shutdown || b.Shutdown, Draining: n.Draining || b.Draining,
 		HoldTime: timers.Hold, KeepaliveTime: timers.Keepalive, Password: n.Password,
 		Passive: n.Passive, MultiHop: n.MultiHop > 1, TTLSecurity: n.TTLSecurity,
 		MaxPrefixes:     make(map[wire.Family]router.PrefixLimit),

@@ -102,6 +102,9 @@ func (c *Config) bgp() string {
 	if b.Unaware {
 		p("  no graceful-shutdown aware")
 	}
+	if b.Draining {
+		p("  graceful-shutdown activate")
+	}
 	if b.Shutdown {
 		p("  shutdown")
 	}
@@ -198,6 +201,9 @@ func (n *Neighbor) text(p func(string, ...any)) {
 	}
 	if n.Passive {
 		p("    transport connection-mode passive")
+	}
+	if n.Draining {
+		p("    graceful-shutdown activate")
 	}
 	if n.Shutdown {
 		p("    shutdown")
