@@ -24,6 +24,14 @@ type state struct {
 
 func (s state) usable() bool { return s.index != 0 }
 
+// concerns says if what a socket received is from another host on its interface. Our
+// own messages come back to us; and until it is bound to its interface, which takes
+// more than one system call, a new socket hears all the others: what it was queued
+// then would be taken for a neighbor that is not on this link.
+func (s state) concerns(cm *ipv6.ControlMessage, from netip.Addr) bool {
+	return cm != nil && cm.IfIndex == s.index && from.WithZone("") != s.addr
+}
+
 // look asks the kernel about an interface of the calling thread's namespace.
 func look(name string) (state, error) {
 	l, err := netlink.LinkByName(name)
@@ -66,7 +74,7 @@ func listen(s state) (*ndp.Conn, error) {
 	filter.Accept(ipv6.ICMPTypeRouterAdvertisement)
 	err = errors.Join(
 		c.SetICMPFilter(&filter),
-		c.SetControlMessage(ipv6.FlagHopLimit, true),
+		c.SetControlMessage(ipv6.FlagHopLimit|ipv6.FlagInterface, true),
 		c.JoinGroup(allNodes),
 		c.JoinGroup(allRouters),
 	)

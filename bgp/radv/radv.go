@@ -252,7 +252,7 @@ func (f *Finder) use(ctx context.Context, l *link, s state) {
 		return
 	}
 	conn := l.conn
-	f.readers.Go(func() { f.read(ctx, l.name, conn, s.addr) })
+	f.readers.Go(func() { f.read(ctx, l.name, conn, s) })
 	f.step(l, up{})
 }
 
@@ -270,13 +270,13 @@ func (f *Finder) check(l *link, err error) {
 }
 
 // read hands on what arrives on a socket, until it is closed.
-func (f *Finder) read(ctx context.Context, name string, c *ndp.Conn, own netip.Addr) {
+func (f *Finder) read(ctx context.Context, name string, c *ndp.Conn, s state) {
 	b := make([]byte, maxMessage)
 	for {
 		n, cm, from, err := c.ReadRaw(b)
 		r := received{link: name, conn: c, err: err}
 		if err == nil {
-			if cm == nil || from.WithZone("") == own { // our own come back to us
+			if !s.concerns(cm, from) {
 				continue
 			}
 			if r.event, err = decode(b[:n], from, cm.HopLimit); err != nil {
