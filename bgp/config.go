@@ -304,6 +304,7 @@ func (c *Config) sameSession(o *Config) bool {
 	a, b := *c, *o
 	for _, x := range []*Config{&a, &b} {
 		x.Export, x.GracefulShutdown, x.BFD, x.AO = nil, false, nil, nil
+		x.DynamicLimit, x.DynamicTimeout = 0, 0 // the template's
 		if !x.Shutdown {
 			x.ShutdownText = "" // only a shutdown tells it
 		}

@@ -65,6 +65,28 @@ func TestNeighborChangesItsTemplate(t *testing.T) {
 	})
 }
 
+// What the template says of its neighbors' number and memory leaves their sessions alone.
+func TestTemplateLimitsChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := bgptest.NewNet()
+		c := rack("rack", "192.0.2.0/24")
+		b := speak(t, n, hostB, true, c)
+		a := speak(t, n, hostA, false, conf(hostA, hostB))
+		b.heard.WaitUp(t, hostA.String(), 1)
+		c.DynamicLimit, c.DynamicTimeout = 7, 5*time.Second
+		b.SetPeers([]bgp.Config{c})
+		pass(10 * time.Second)
+		if h := b.heard.Heard(hostA.String()); h.Ups != 1 {
+			t.Errorf("%d sessions", h.Ups)
+		}
+		a.stop()
+		pass(6 * time.Second)
+		if got := neighbors(b); got != "" {
+			t.Errorf("left: %s", got)
+		}
+	})
+}
+
 // A neighbor that was refused stays out as long as it keeps trying.
 func TestRefusedNeighborStaysOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -65,6 +65,7 @@ type peer struct {
 	malfLogged time.Time
 	in         struct{ announced, withdrawn uint64 }
 	lastFail   string
+	failLogged time.Time
 }
 
 // mostConns is how many connections of a peer may be there at a time: one or two
@@ -343,11 +344,12 @@ func (p *peer) up(f Up) {
 	p.opt.Handler.Established(p.name, p.Status())
 }
 
-// failed logs why an attempt came to nothing, once for attempts that fail alike.
+// failed logs why an attempt came to nothing, once for attempts that fail alike, and
+// seldom for a peer that thinks of many ways.
 func (p *peer) failed(d Down) {
 	level := slog.LevelDebug
-	if s := d.String(); s != p.lastFail {
-		p.lastFail, level = s, d.Cause.level()
+	if s, now := d.String(), time.Now(); s != p.lastFail && now.Sub(p.failLogged) >= logEvery {
+		p.lastFail, p.failLogged, level = s, now, d.Cause.level()
 	}
 	p.log.Log(context.Background(), level, "bgp session not established", "cause", d.Cause.String(), "reason", d.String())
 }

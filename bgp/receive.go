@@ -6,12 +6,14 @@ import (
 	"github.com/pharoslb/pharos/bgp/wire"
 )
 
-// malformedEvery is how often the log hears of a peer's malformed UPDATEs, at most.
-const malformedEvery = time.Second
+// logEvery is how often the log hears of a peer's malformed UPDATEs, and of its other
+// failures, at most.
+const logEvery = time.Second
 
 // receive takes what a connection read. The machine may close it at any message.
 func (p *peer) receive(b batch) {
 	c := b.conn
+	defer func() { p.current = nil }() // or an idle session would hold on to the whole batch
 	for i := range b.messages {
 		if p.conns[c.id] != c {
 			return
@@ -116,7 +118,7 @@ func (p *peer) malformed(r *wire.Report) {
 			continue
 		}
 		// A peer that makes mistakes in turn does not fill the log.
-		if now := time.Now(); f != p.lastMalf && now.Sub(p.malfLogged) >= malformedEvery {
+		if now := time.Now(); f != p.lastMalf && now.Sub(p.malfLogged) >= logEvery {
 			p.malfLogged = now
 			p.log.Warn("bgp update malformed", "finding", f.String(), "clause", f.Reason.Clause())
 		}

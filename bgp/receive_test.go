@@ -130,3 +130,24 @@ func TestMalformedUpdatesAreLoggedSparely(t *testing.T) {
 		}
 	})
 }
+
+// Nor with the ways in which it fails.
+func TestFailuresAreLoggedSparely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		n := bgptest.NewNet()
+		listen(t, n, nil, slog.New(slog.NewTextHandler(&log, nil)))
+		for i := range 100 {
+			s := bgptest.Connect(t, n, hostB, at(hostA))
+			if s.ExpectOpen(); i%2 == 0 {
+				s.Conn.(*bgptest.Conn).Reset()
+			}
+			s.Conn.Close()
+			pass(20 * time.Millisecond)
+		}
+		synctest.Wait()
+		if lines := strings.Count(log.String(), "bgp session not established"); lines == 0 || lines > 3 {
+			t.Errorf("%d lines in two seconds", lines)
+		}
+	})
+}
