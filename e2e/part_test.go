@@ -37,6 +37,7 @@ func TestParts(t *testing.T) {
 		{"unreachable peer", unreachablePeer},
 		{"authenticated peer", authenticatedPeer},
 		{"internal peer", internalPeer},
+		{"watched peer", watchedPeer},
 		{"controller killed", controllerKilled},
 		{"speaker killed", speakerKilled},
 		{"proxy killed", proxyKilled},
@@ -239,6 +240,41 @@ func internalPeer(w world) {
 	w.switchShows("show ip route bgp", lab.VIP+"/32, ubest/mbest: 3/0", "[200/0]", "internal, tag 65210")
 	w.switchShows("show ip bgp "+lab.VIP, "AS-Path: NONE, path sourced internal to AS", "localpref 250")
 	w.served(lab.VIP, 10)
+	w.reconfigure()
+	w.configure(good)
+	w.established(w.addrs()...)
+}
+
+// A profile of the ConfigMap has BFD watch the path. The hold time of three minutes
+// could not be what takes a node without power out of the switch.
+func watchedPeer(w world) {
+	w.reconfigure("interface Ethernet1/1\n", "interface Ethernet1/1\n  bfd interval 100 min_rx 100 multiplier 3\n", "remote-as 65211", "remote-as 65211\n    bfd")
+	watched := strings.Replace(good, "  my-asn: 65211\n", "  my-asn: 65211\n  hold-time: 180s\n  bfd-profile: fast\n", 1) + `bfd-profiles:
+- name: fast
+  receive-interval: 100
+  transmit-interval: 100
+  detect-multiplier: 3
+`
+	w.configure(watched)
+	w.established(w.addrs()...)
+	w.routed(lab.VIP, w.addrs()...)
+	for _, n := range w.Topology().Nodes {
+		w.shows(n.Name, []string{"Up, 300ms"}, product, "status")
+		w.measures(n.Name, n.Addr.String(), `metallb_bfd_session_up{peer="10.10.2.210"} 1`)
+	}
+	last := w.Topology().Nodes[len(w.Topology().Nodes)-1]
+	if err := w.PowerOff(last.Name); err != nil {
+		w.t.Fatal(err)
+	}
+	w.routed(lab.VIP, w.addrs()[:len(w.addrs())-1]...)
+	w.switchShows("show ip bgp neighbors "+last.Addr.String(), "bfd session down")
+	if err := w.PowerOn(last.Name); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.Ready(w.t.Context(), last.Name); err != nil {
+		w.t.Fatal(err)
+	}
+	w.routed(lab.VIP, w.addrs()...)
 	w.reconfigure()
 	w.configure(good)
 	w.established(w.addrs()...)

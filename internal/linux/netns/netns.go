@@ -99,14 +99,28 @@ func (n *NS) Close() error {
 }
 
 // Do runs f on a thread inside the namespace. Sockets that f opens stay in the
-// namespace; goroutines that f starts do not run in it.
+// namespace; goroutines that f starts do not run in it. The program's own namespace
+// takes no privilege to enter.
 func (n *NS) Do(f func() error) error {
 	return onThread(func() error {
+		if n.entered() {
+			return f()
+		}
 		if err := vnetns.Set(n.handle); err != nil {
 			return fmt.Errorf("enter namespace %s: %w", n.name, err)
 		}
 		return f()
 	})
+}
+
+// entered tells if the calling thread is in the namespace already.
+func (n *NS) entered() bool {
+	here, err := vnetns.Get()
+	if err != nil {
+		return false
+	}
+	defer here.Close()
+	return here.Equal(n.handle)
 }
 
 // Start starts cmd inside the namespace.
