@@ -44,6 +44,9 @@ func (p *parser) checkNeighbor(n *Neighbor) {
 	if n.MaxPeers > 0 && !n.Prefix.IsValid() {
 		at("maximum-peers", fmt.Sprintf("neighbor %s is one", peer), "maximum-peers belongs under neighbor A.B.C.D/LEN")
 	}
+	if n.BFD != nil && !n.BFD.Multihop && n.MultiHop > 1 && c.towards(n) == nil {
+		at("bfd", fmt.Sprintf("neighbor %s is on no interface's network", peer), "write bfd multihop")
+	}
 	if n.BFD != nil && n.BFD.Multihop && (n.Interface != "" || linkLocal(n.Addr)) {
 		at("bfd", fmt.Sprintf("neighbor %s is never several hops away", peer), "write bfd")
 	}

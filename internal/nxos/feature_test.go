@@ -241,6 +241,7 @@ func TestRefusalsOfFeatures(t *testing.T) {
 		{router + "neighbor fe80::2 remote-as 1\nupdate-source eth1/9", 4, "interface Ethernet1/9 is not configured", ""},
 		{link + "update-source Ethernet1/1", 5, "neighbor Ethernet1/1 has its interface", "leave update-source out"},
 		{link + "bfd multihop", 5, "neighbor Ethernet1/1 is never several hops away", "write bfd"},
+		{neighbor + "ebgp-multihop 3\nbfd", 5, "neighbor 10.0.0.2 is on no interface's network", "write bfd multihop"},
 		{neighbor + "local-as 65000", 4, "AS 65000 is the switch's own", ""},
 		{neighbor + "local-as 65001", 4, "AS 65001 is the neighbor's own", ""},
 		{internal + "local-as 64999", 4, "neighbor 10.0.0.2 is of the switch's own AS", "leave local-as out"},
@@ -331,7 +332,15 @@ func busy(t testing.TB) *scene {
 	restarts.NextHop = netip.MustParseAddr("10.10.2.78")
 	table.Update("10.10.2.78", &wire.Update{Attrs: &restarts, NLRI: u.NLRI[:1]}, now.Add(-2*time.Minute))
 	table.Retain("10.10.2.78")
-	table.Decide(nil)
+	attrs.NextHop, attrs.NextHop6 = netip.MustParseAddr("fe80::7"), netip.MustParseAddr("fe80::7")
+	link := rib.Connected{Prefix: netip.MustParsePrefix("fe80::1/64"), Index: 4, Device: "Ethernet1/3"}
+	for _, t := range s.tables { // IPv4 too goes by a link-local address (RFC 8950)
+		t.Resolve(rib.NewNetworks(append([]rib.Connected{link}, s.status.Connected...)), now)
+		for _, p := range []string{"172.19.100.9/32", "2001:db8:100::9/128"} {
+			t.Update("Ethernet1/3", &wire.Update{Attrs: &attrs, NLRI: []netip.Prefix{netip.MustParsePrefix(p)}}, now.Add(-time.Minute))
+		}
+		t.Decide(nil)
+	}
 	for i := range s.status.Neighbors {
 		n := &s.status.Neighbors[i]
 		for f, t := range s.tables {

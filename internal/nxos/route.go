@@ -29,7 +29,7 @@ type route struct {
 // via is one of its next hops.
 type via struct {
 	hop        netip.Addr
-	iface      string // empty: found by recursion, and not shown
+	iface      string // empty: found by recursion, and not shown; link-local hops have one
 	preference int
 	metric     uint32
 	age        time.Duration
@@ -45,7 +45,7 @@ type routeView struct {
 }
 
 // bgpRoutes are the routes in use.
-func bgpRoutes(status *router.Status, entries []rib.Entry) []route {
+func bgpRoutes(status *router.Status, entries []rib.Entry, names map[string]string) []route {
 	var out []route
 	for _, e := range entries {
 		r := route{prefix: e.Prefix}
@@ -55,8 +55,12 @@ func bgpRoutes(status *router.Status, entries []rib.Entry) []route {
 				continue
 			}
 			v := via{
-				hop: p.NextHop, preference: preferenceExternal, metric: p.Attrs.MED.Or(0), age: status.Now.Sub(p.Since),
+				hop: p.NextHop.WithZone(""), preference: preferenceExternal, metric: p.Attrs.MED.Or(0), age: status.Now.Sub(p.Since),
 				client: fmt.Sprintf("bgp-%d", status.AS), kind: "external", tag: p.Attrs.NeighborAS,
+			}
+			if linkLocal(v.hop) {
+				device := cmp.Or(p.Source.Interface, p.NextHop.Zone(), p.Source.Addr.Zone())
+				v.iface = shortInterface(interfaceName(device, names))
 			}
 			if p.Source.Internal {
 				v.preference, v.kind = preferenceInternal, "internal"

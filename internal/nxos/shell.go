@@ -180,7 +180,7 @@ func entry(f wire.Family, e rib.Entry, ok bool) (view, error) {
 // routes is the routing table, or its part that BGP made.
 func (s *Shell) routes(f wire.Family, all bool) *routeView {
 	status := s.Source.Status()
-	routes := bgpRoutes(&status, s.Source.Entries(f))
+	routes := bgpRoutes(&status, s.Source.Entries(f), s.Interfaces())
 	if all {
 		routes = append(routes, connectedRoutes(&status, f, s.Interfaces())...)
 	}

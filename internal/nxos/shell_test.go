@@ -261,7 +261,7 @@ func TestShow(t *testing.T) {
 		}},
 		{"rack", busy, []string{
 			"show ip bgp summary", "show bgp ipv6 unicast summary", "show ip bgp", "show ip bgp 172.19.100.1/32", "show ip bgp neighbors", "show bfd neighbors",
-			"show bfd neighbors details", "show bfd ipv6 neighbors", "show running-config", "show ip route bgp",
+			"show bfd neighbors details", "show bfd ipv6 neighbors", "show running-config", "show ip route bgp", "show ipv6 route bgp", "show bgp ipv6 unicast",
 			"show bfd neighbors | json-pretty", "show bfd ipv4 neighbors details | json-pretty", "show ip bgp neighbors 10.10.2.0/24 | json-pretty",
 			"show ip bgp neighbors Ethernet1/3 | json-pretty", "show ip bgp summary | json-pretty", "show ip bgp 172.19.100.1 | json-pretty",
 		}},

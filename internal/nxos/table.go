@@ -102,7 +102,7 @@ func (v *tableView) text() string {
 				fmt.Fprintf(&b, "%-18s", prefix)
 			}
 			prefix = ""
-			hop := p.NextHop.String()
+			hop := p.NextHop.WithZone("").String()
 			if len(hop) > 15 {
 				fmt.Fprintf(&b, " %s\n%37s", hop, "")
 			} else {
@@ -135,7 +135,7 @@ func pathJSON(i int, p *rib.PathView) object {
 	best := map[byte]string{'>': "bestpath", '|': "multipath", ' ': "none"}[selection]
 	return object{}.str("pathnr", i).str("status", state).str("best", best).str("type", pathType(p)).
 		str("statuscode", string(status)).str("bestcode", string(selection)).str("typecode", string(kind)).
-		str("ipnexthop", p.NextHop).str("metric", metric(p)).str("localpref", localPref(p)).str("weight", p.Weight).
+		str("ipnexthop", p.NextHop.WithZone("")).str("metric", metric(p)).str("localpref", localPref(p)).str("weight", p.Weight).
 		str("path", p.Attrs.ASPath).str("origin", string(originLetter(p.Attrs.Origin)))
 }
 
@@ -191,7 +191,7 @@ func (v *entryView) text() string {
 		if p.Fault == rib.NextHopUnreachable {
 			reach = "(inaccessible)"
 		}
-		fmt.Fprintf(&b, "    %v %s from %v (%v)\n", p.NextHop, reach, p.Source.Addr.WithZone(""), p.Source.RouterID)
+		fmt.Fprintf(&b, "    %v %s from %v (%v)\n", p.NextHop.WithZone(""), reach, p.Source.Addr.WithZone(""), p.Source.RouterID)
 		med := "not set"
 		if p.Attrs.MED.Set {
 			med = fmt.Sprint(p.Attrs.MED.Value)
