@@ -46,7 +46,8 @@
 //     moment ago.
 //
 //   - Established sessions whose peer offered graceful restart give way to its next
-//     connection as soon as an OPEN has come on it, not already at the handshake.
+//     connection as soon as an OPEN has come on it, not already at the handshake, and
+//     not in their first five seconds: that may be a collision.
 //
 //   - The Server's end says nothing on sessions whose peer is to keep our routes.
 //

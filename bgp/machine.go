@@ -298,7 +298,7 @@ func (m *Machine) openReceived(now time.Time, l *link, o *wire.Open) {
 	}
 	l.open = o
 	if l.aside {
-		if e := m.established(); m.restarts(e) {
+		if e := m.established(); m.restarts(now, e) {
 			m.drop(now, e, Down{Cause: CauseReplaced}) // which begins with l
 		}
 		return

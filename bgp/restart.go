@@ -64,10 +64,15 @@ func (m *Machine) graceful(l *link) bool {
 	return ok
 }
 
-// restarts tells if a new connection of the peer means that it has restarted (RFC 4724
-// §5).
-func (m *Machine) restarts(l *link) bool {
-	if m.cfg.GracefulRestart == nil {
+// crossing is how long after a session was Established the peer's next connection may
+// still be one that it began before.
+const crossing = 5 * time.Second
+
+// restarts tells if a new connection of the peer, beside an Established one, means that
+// it has restarted (RFC 4724 §5). One that crossed the Established one on its way is a
+// collision: if each side took it for a restart of the other, both could be lost.
+func (m *Machine) restarts(now time.Time, l *link) bool {
+	if m.cfg.GracefulRestart == nil || now.Sub(l.since) < crossing {
 		return false
 	}
 	_, ok := l.open.GracefulRestart()

@@ -177,6 +177,7 @@ func TestGoodbyes(t *testing.T) {
 // ends without a goodbye and its routes stay (RFC 4724 §5).
 func TestRestartedPeerReplacesItsSession(t *testing.T) {
 	b := established(peerOpen(restarter(notifies(false))), gracefully(time.Minute, 0))
+	b.now = b.now.Add(5 * time.Second)
 	b.do(bgp.Accepted{Conn: 2})
 	got := strings.Join(b.do(bgp.OpenReceived{Conn: 2, Open: peerOpen(restarter(func(g *wire.GracefulRestart) { g.Restarting = true }))}), ", ")
 	if want := "close 1, ended: replaced by a new connection of the peer, open 2, keepalive 2"; got != want {
@@ -187,6 +188,19 @@ func TestRestartedPeerReplacesItsSession(t *testing.T) {
 	}
 	if got := b.do(bgp.KeepaliveReceived{Conn: 2}); got[0] != "up 2" {
 		t.Errorf("then %q", got)
+	}
+}
+
+// A connection that was on its way when the session came up is no restart.
+func TestCrossingConnectionIsNoRestart(t *testing.T) {
+	b := established(peerOpen(restarter(notifies(false))), gracefully(time.Minute, 0))
+	b.now = b.now.Add(4 * time.Second)
+	b.do(bgp.Accepted{Conn: 2})
+	if got := b.do(bgp.OpenReceived{Conn: 2, Open: peerOpen(restarter())}); len(got) > 0 {
+		t.Errorf("does %q", got)
+	}
+	if got := b.do(bgp.Alive{Conn: 1, Alive: true}); got[0] != "close 2 6/7" {
+		t.Errorf("the old one lives: %q", got)
 	}
 }
 
