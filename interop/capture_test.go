@@ -10,25 +10,30 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
 
-// capture records what passes the switch's port on the segment, both ways.
+// capture records what passes a device of the switch, both ways.
 type capture struct {
-	l    *lab
-	file string
-	cmd  *exec.Cmd
+	l      *lab
+	device string
+	file   string
+	cmd    *exec.Cmd
 }
 
-// capture starts one; it has its eye on the port when this returns.
-func (l *lab) capture() *capture {
+// onSegment is the switch's device on the segment.
+const onSegment = "eth0"
+
+// capture starts one; it has its eye on the device when this returns.
+func (l *lab) capture(device string) *capture {
 	l.t.Helper()
-	c := &capture{l: l, file: filepath.Join(l.t.TempDir(), "segment.pcapng")}
+	c := &capture{l: l, device: device, file: filepath.Join(l.t.TempDir(), device+".pcapng")}
 	var said record
-	c.cmd = exec.Command("dumpcap", "-q", "-s", "0", "-i", "port210", "-w", c.file, "-f", "tcp port 179 or udp port 3784 or udp port 3785 or udp port 4784 or udp port 9")
+	c.cmd = exec.Command("dumpcap", "-q", "-s", "0", "-i", device, "-w", c.file, "-f", "tcp port 179 or udp port 3784 or udp port 3785 or udp port 4784 or udp port 9")
 	c.cmd.Stderr = &said
-	l.must(l.segment.Start(c.cmd))
+	l.must(l.sw.Start(c.cmd))
 	l.t.Cleanup(func() {
 		c.cmd.Process.Kill()
 		c.cmd.Wait()
@@ -61,7 +66,12 @@ func (c *capture) check(protocol string) {
 	const last = "the capture ends here"
 	l.eventually("the last packet", func() error {
 		if err := l.sw.Do(func() error {
-			conn, err := net.Dial("udp", "10.10.2.112:9")
+			// By its number: package net remembers names for a minute, of other namespaces.
+			device, err := l.sw.Link().LinkByName(c.device)
+			if err != nil {
+				return err
+			}
+			conn, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv6linklocalallnodes, Port: 9, Zone: strconv.Itoa(device.Attrs().Index)})
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package interop
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,7 +29,14 @@ import (
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )
 
-func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
+func TestMain(m *testing.M) {
+	// Most of the time these tests wait, for daemons that try again after a second or
+	// more: there may be more of them at once than processors.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(sandbox.Main(m.Run))
+}
 
 const (
 	switchAS = 65210

@@ -14,6 +14,7 @@ import (
 // password the kernel drops the unsigned RST of the node that has forgotten, and it
 // is the missing acknowledgement that tells.
 func TestPowerCycleOnTheKernel(t *testing.T) {
+	t.Parallel()
 	for _, r := range []struct {
 		name, password string
 		cause          bgp.Cause
@@ -22,6 +23,7 @@ func TestPowerCycleOnTheKernel(t *testing.T) {
 		{"signed", "correct-horse", bgp.CauseReplaced},
 	} {
 		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
 			need(t)
 			l := newLab(t, 1)
 			hold := 180 * time.Second

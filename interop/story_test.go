@@ -76,7 +76,7 @@ func TestStories(t *testing.T) {
 			}
 			d := x.make(l)
 			d.start(neighbors)
-			c := l.capture()
+			c := l.capture(onSegment)
 			for i, st := range told {
 				t.Run(st.name, func(t *testing.T) {
 					s := scenes[i]

@@ -25,7 +25,8 @@ import (
 
 // TestSwitch tests our switch as a process of its own, built for it.
 func TestSwitch(t *testing.T) {
-	need(t)
+	t.Parallel()
+	need(t, "dumpcap", "tshark")
 	program := build(t)
 	for name, test := range map[string]func(*testing.T, string){
 		"walkthrough":           switchWalkthrough,
@@ -35,7 +36,10 @@ func TestSwitch(t *testing.T) {
 		"hears":                 switchHearsDaemons,
 		"loses 10,000 of three": switchLosesOneOfThree,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, program) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, program)
+		})
 	}
 }
 
@@ -147,6 +151,7 @@ var incomplete = &bgp.Attrs{Origin: wire.OriginIncomplete}
 // The walk-through's steps 5, 7 and 10, on the wire and in the kernel.
 func switchWalkthrough(t *testing.T, program string) {
 	l := newLab(t, 3)
+	defer l.capture(onSegment).check("bgp")
 	sw := l.nxos(program, l.sw, walkthrough(t))
 	var nodes []*speaker
 	for _, m := range l.nodes {
@@ -221,6 +226,7 @@ func switchWalkthrough(t *testing.T, program string) {
 // a gap for those that are announced again, and removes the rest.
 func switchTakesOver(t *testing.T, program string) {
 	l := newLab(t, 3)
+	defer l.capture(onSegment).check("bgp")
 	sw := l.nxos(program, l.sw, walkthrough(t))
 	var nodes []*speaker
 	for _, m := range l.nodes {
@@ -257,6 +263,7 @@ func switchTakesOver(t *testing.T, program string) {
 // SIGHUP: a bad file changes nothing, a good one only what it says.
 func switchReload(t *testing.T, program string) {
 	l := newLab(t, 3)
+	defer l.capture(onSegment).check("bgp")
 	sw := l.nxos(program, l.sw, walkthrough(t))
 	var nodes []*speaker
 	for _, m := range l.nodes {
@@ -315,6 +322,7 @@ func switchReload(t *testing.T, program string) {
 // answer ARP, long before the hold time is over.
 func switchAvoidsADeadNode(t *testing.T, program string) {
 	l := newLab(t, 3)
+	defer l.capture(onSegment).check("bgp")
 	sw := l.nxos(program, l.sw, walkthrough(t))
 	hold := 180 * time.Second
 	for _, m := range l.nodes {
@@ -367,8 +375,10 @@ func switchAvoidsADeadNode(t *testing.T, program string) {
 func switchHearsDaemons(t *testing.T, program string) {
 	for _, x := range daemons {
 		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
 			need(t, x.programs...)
 			l := newLab(t, 1)
+			defer l.capture(onSegment).check("bgp")
 			us := l.nodes[0] // the lab runs daemons at the switch's address; here that is a node's
 			d := x.make(l)
 			d.start([]neighbor{
@@ -433,6 +443,7 @@ router bgp 65211
 // no route uses it is printed, not judged.
 func switchLosesOneOfThree(t *testing.T, program string) {
 	l := newLab(t, 3)
+	defer l.capture(onSegment).check("bgp")
 	sw := l.nxos(program, l.sw, walkthrough(t))
 	const n = 10_000
 	var nodes []*speaker

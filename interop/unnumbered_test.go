@@ -99,11 +99,13 @@ func (m machine) link(device string, local, remote uint32, edit ...func(*bgp.Con
 // names differ at the two ends.
 func TestUnnumberedBetweenOurs(t *testing.T) {
 	t.Parallel()
-	need(t)
+	need(t, "dumpcap", "tshark")
 	l := newLab(t, 1)
 	node := l.nodes[0]
 	l.cable(l.sw, "swp1", node, "up1")
 	l.cable(l.sw, "swp2", node, "up2")
+	defer l.capture("swp1").check("bgp")
+	defer l.capture("swp2").check("bgp")
 	password := func(c *bgp.Config) { c.Password = "correct-horse" }
 	s := l.unnumbered(l.sw, l.sw.link("swp1", switchAS, nodeAS, password), l.sw.link("swp2", switchAS, nodeAS))
 	n := l.unnumbered(node, node.link("up1", nodeAS, switchAS, password), node.link("up2", nodeAS, switchAS))
@@ -137,10 +139,11 @@ func TestUnnumberedBetweenOurs(t *testing.T) {
 // too.
 func TestFRRUnnumbered(t *testing.T) {
 	t.Parallel()
-	need(t, "vtysh", frrLib+"/bgpd")
+	need(t, "vtysh", frrLib+"/bgpd", "dumpcap", "tshark")
 	l := newLab(t, 1)
 	node := l.nodes[0]
 	l.cable(l.sw, "swp1", node, "up1")
+	defer l.capture("swp1").check("bgp")
 	l.frr(fmt.Sprintf(`router bgp %d
  bgp router-id 1.1.1.1
  no bgp ebgp-requires-policy
