@@ -93,14 +93,13 @@ func (r *Router) Closed(peer string, why bgp.Down) {
 	}
 }
 
-// overtaken says that the session of an event has ended, and its end been acted upon.
+// overtaken says that the session of an event has ended, and its end been acted upon:
+// be it its own or that of a later one, which overtook an end that did not.
 func (r *Router) overtaken(e event) bool {
-	if e.down != nil {
-		r.ended[e.peer] = e.session
-		return false
-	}
 	if e.session > r.ended[e.peer] {
-		delete(r.ended, e.peer)
+		if e.down != nil {
+			r.ended[e.peer] = e.session
+		}
 		return false
 	}
 	if e.update != nil {
@@ -123,6 +122,11 @@ func (r *Router) handle(e event, now time.Time) {
 			r.recycle(e.update)
 		}
 		return
+	}
+	if r.avoided && e.down == nil {
+		// What is avoided has to be decided without before anything brings it back: a
+		// decision that comes to the same as before the loss would not reach the kernel.
+		r.flush()
 	}
 	none := wire.Family{}
 	switch {
@@ -197,6 +201,7 @@ func (r *Router) avoid(hops []rib.Hop) {
 	if len(hops) == 0 {
 		return
 	}
+	r.avoided = true
 	if err := r.opt.FIB.Avoid(hops); err != nil {
 		r.refused(err)
 	}

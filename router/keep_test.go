@@ -224,6 +224,64 @@ func TestEndsOfSessionsOvertake(t *testing.T) {
 	})
 }
 
+// A neighbor that is lost and back before anything was decided is used again.
+func TestLossAndReturnInOneGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.finish()
+		b.up(112, 113)
+		b.announce(112, "172.19.100.1/32")
+		b.announce(113, "172.19.100.1/32")
+		b.want("both", "172.19.100.1/32 via 112 113")
+		b.mu.Lock() // the loop is busy
+		b.announce(113, "172.19.100.1/32")
+		b.speaker.handler.Closed(name(112), bgp.Down{})
+		b.up(112)
+		b.announce(112, "172.19.100.1/32")
+		b.mu.Unlock()
+		b.want("back", "172.19.100.1/32 via 112 113")
+	})
+}
+
+// The end of a session that is not retained overtakes that of one before it that is.
+func TestEndOvertakesAnEarlierOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.finish()
+		b.up(112, 113)
+		b.announce(112, "172.19.100.1/32")
+		b.announce(113, "172.19.100.1/32")
+		b.want("both", "172.19.100.1/32 via 112 113")
+		b.mu.Lock() // the loop is busy
+		b.announce(113, "172.19.100.1/32")
+		b.speaker.handler.Closed(name(112), restart(time.Minute, 0))
+		b.up(112)
+		b.announce(112, "172.19.100.2/32")
+		b.speaker.handler.Closed(name(112), bgp.Down{})
+		b.mu.Unlock()
+		b.want("gone", "172.19.100.1/32 via 113")
+	})
+}
+
+// Nothing is remembered of a stranger that comes and goes at once.
+func TestEndsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.finish()
+		b.reconfigure(dynamicConfig())
+		b.mu.Lock() // the loop is busy
+		b.announce(112, "172.19.100.1/32")
+		b.admitted(120)
+		b.speaker.handler.Closed(name(120), bgp.Down{})
+		b.mu.Unlock()
+		b.locked(func() {
+			if len(b.Router.ended) != 0 {
+				t.Errorf("ended %v", b.Router.ended)
+			}
+		})
+	})
+}
+
 // UPDATEs of more prefixes than a batch wait in small number.
 func TestLargeUpdatesWaitFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -93,7 +93,7 @@ type Router struct {
 	started   time.Time
 	tables    map[wire.Family]*rib.Table
 	networks  []rib.Connected
-	ended     map[string]uint64 // number of the session that ended before all its events were handled
+	ended     map[string]uint64 // number of the session that ended last, while events of it may wait
 	keeps     map[side]*keep
 	refreshes map[side]time.Time              // when they have to be over
 	awaited   map[string]map[wire.Family]bool // End-of-RIB markers before the sweep
@@ -110,7 +110,8 @@ type Router struct {
 	refusals   []refusal
 	readmitted []string
 
-	routes []rib.Route // memory of flush
+	avoided bool        // the kernel avoids next hops that nothing was decided without yet
+	routes  []rib.Route // memory of flush
 }
 
 // New makes a router without neighbors; it starts nothing.
@@ -211,6 +212,9 @@ func (r *Router) loop(ctx context.Context, failed <-chan error) error {
 		r.maintain(now)
 		refusals, readmitted := r.refusals, r.readmitted
 		r.refusals, r.readmitted = nil, nil
+		if len(r.events) == 0 {
+			clear(r.ended) // a session's end comes last, so that nothing before it waits
+		}
 		next := r.deadline()
 		r.mu.Unlock()
 		for _, v := range refusals {
@@ -277,6 +281,7 @@ func (r *Router) flush() {
 			r.routes = t.Decide(r.routes)
 		}
 	}
+	r.avoided = false
 	if len(r.routes) > 0 {
 		r.apply(r.routes)
 	}
