@@ -93,11 +93,9 @@ func (r *Router) drain() {
 	}
 }
 
-// await keeps the sweep waiting for a neighbor's table.
+// await keeps the sweep waiting for a neighbor's table; for those of a prefix until
+// sweepAfter, as nobody knows who will come.
 func (r *Router) await(n *Neighbor) {
-	if n.Prefix.IsValid() {
-		return // nobody knows who will come
-	}
 	families := make(map[wire.Family]bool, len(n.Families))
 	for _, f := range n.Families {
 		families[f] = true

@@ -404,6 +404,18 @@ func TestEarlierRunsRoutes(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		b.want("after the bound", "172.19.100.1/32 via 112")
 	})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, old)
+		defer b.finish()
+		b.reconfigure(dynamicConfig())
+		b.up(112)
+		b.speaker.handler.EndOfRIB(name(112), wire.IPv4Unicast)
+		b.want("neighbors of a prefix may come yet", both)
+		b.admitted(113)
+		b.announce(113, "172.19.100.1/32")
+		b.later(sweepAfter)
+		b.want("after the bound", "172.19.100.1/32 via 113")
+	})
 }
 
 func TestRefusedRoutesAreTriedAgain(t *testing.T) {
