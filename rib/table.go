@@ -1,6 +1,7 @@
 package rib
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -110,9 +111,7 @@ func (t *Table) SetPolicy(p Policy) {
 // is established. Paths of an earlier session stay as they are until they are
 // announced again.
 func (t *Table) Up(s Source) {
-	if s.Limit == 0 {
-		s.Limit = DefaultLimit
-	}
+	s.Limit = cmp.Or(s.Limit, DefaultLimit)
 	src := t.sourceByName[s.Name]
 	if src == nil {
 		src = &source{number: t.sources.Alloc(), rejected: make(map[Reason]uint64)}
@@ -138,6 +137,16 @@ func (t *Table) Drain(name string, on bool) {
 		p := t.paths.At(at)
 		t.touch(p.entry)
 		at = p.more
+	}
+}
+
+// SetLimit changes how many paths a neighbor may have (Source.Limit), while its session
+// goes on. What it has above that stays.
+func (t *Table) SetLimit(name string, limit int) {
+	if src := t.sourceByName[name]; src != nil {
+		info := *src.info // views have the old one
+		info.Limit = cmp.Or(limit, DefaultLimit)
+		src.info = &info
 	}
 }
 

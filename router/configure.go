@@ -55,8 +55,11 @@ func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 			r.forget(name)
 		}
 	}
+	for i := range c.Neighbors {
+		delete(r.dynamic, c.Neighbors[i].Name()) // it has settings of its own now
+	}
 	r.retire(now)
-	r.drain()
+	r.instruct()
 	for peer := range r.tripped {
 		name := peer
 		if d := r.dynamic[peer]; d != nil {
@@ -80,15 +83,19 @@ func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 	return readmitted
 }
 
-// drain has the tables use neighbors' routes, or avoid them, as is configured.
-func (r *Router) drain() {
-	for _, t := range r.tables {
+// instruct tells the tables which neighbors' routes to avoid, and how many to take. Sessions
+// go on; who has more than he may already is shut when he announces another.
+func (r *Router) instruct() {
+	for f, t := range r.tables {
+		tell := func(peer string, n *Neighbor) {
+			t.Drain(peer, n.Draining)
+			t.SetLimit(peer, n.MaxPrefixes[f].hard())
+		}
 		for i := range r.config.Neighbors {
-			n := &r.config.Neighbors[i]
-			t.Drain(n.Name(), n.Draining)
+			tell(r.config.Neighbors[i].Name(), &r.config.Neighbors[i])
 		}
 		for peer := range r.dynamic {
-			t.Drain(peer, r.neighbor(peer).Draining)
+			tell(peer, r.neighbor(peer))
 		}
 	}
 }
@@ -141,6 +148,7 @@ func (r *Router) Clear(neighbor string) bool {
 		delete(r.tripped, name)
 	}
 	r.mu.Unlock()
+	r.poke()
 	r.speaker.Reset("", names...)
 	return len(names) > 0 || neighbor == ""
 }

@@ -8,8 +8,13 @@ import (
 	"github.com/pharoslb/pharos/bgp"
 )
 
-// defaultPeerTimeout is how long a dynamic neighbor is known after its session ended.
-const defaultPeerTimeout = 30 * time.Second
+const (
+	// defaultPeerTimeout is how long a dynamic neighbor is known after its session ended.
+	defaultPeerTimeout = 30 * time.Second
+	// trippedTimeout is how long one is that is shut until somebody clears it: for as
+	// long as the speaker keeps it out at least.
+	trippedTimeout = time.Hour
+)
 
 // dynamic is a neighbor that a prefix of the configuration admitted. The speaker gave
 // it its name.
@@ -52,12 +57,22 @@ func (r *Router) retire(now time.Time) {
 	}
 }
 
-// retireAt is when a dynamic neighbor without a session is forgotten.
+// retireAt is when a dynamic neighbor without a session is forgotten: not while stale
+// paths of it are used, nor before it is let in again, which nobody else thinks of.
 func (r *Router) retireAt(peer string, d *dynamic, n *Neighbor) time.Time {
 	at := d.gone.Add(n.peerTimeout())
 	for _, f := range families {
 		if k := r.keeps[side{peer, f}]; k != nil && k.phase != shown && at.Before(k.until) {
 			at = k.until
+		}
+	}
+	if v := r.tripped[peer]; v != nil {
+		wait := v.until
+		if wait.IsZero() {
+			wait = d.gone.Add(trippedTimeout)
+		}
+		if at.Before(wait) {
+			at = wait
 		}
 	}
 	return at

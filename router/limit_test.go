@@ -187,6 +187,8 @@ func TestDynamicNeighbors(t *testing.T) {
 		if got := b.shown("172.19.100.1/32"); got != "120x 113" {
 			t.Errorf("shown are %q", got)
 		}
+		b.Clear(name(120)) // of having been shut
+		b.speaker.resets()
 		b.later(29 * time.Second)
 		if got := b.neighbors(); len(got) != 3 {
 			t.Errorf("neighbors %q", got)
@@ -216,6 +218,90 @@ func TestDynamicNeighbors(t *testing.T) {
 		b.announce(113, "172.19.100.1/32")
 		b.admitted(114)
 		b.want("strangers do not count", "")
+	})
+}
+
+// A neighbor of a prefix that gets settings of its own is none of the prefix's any more.
+func TestDynamicNeighborIsConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.finish()
+		b.reconfigure(dynamicConfig())
+		b.admitted(113)
+		b.announce(113, "172.19.100.1/32")
+		b.want("of the prefix", "172.19.100.1/32 via 113")
+		c := dynamicConfig()
+		c.Neighbors = append(c.Neighbors, neighbor(113))
+		b.reconfigure(c)
+		b.speaker.handler.Closed(name(113), bgp.Down{})
+		b.up(113)
+		b.announce(113, "172.19.100.1/32")
+		b.later(time.Hour)
+		b.want("configured", "172.19.100.1/32 via 113")
+		if got := b.neighbors(); !slices.Equal(got, []string{"10.10.2.112", "10.10.2.113"}) {
+			t.Errorf("neighbors %q", got)
+		}
+	})
+}
+
+// A neighbor of a prefix that is shut for exceeding its limit is let in again when it
+// is time, however long its session is over.
+func TestDynamicNeighborIsLetInAgain(t *testing.T) {
+	for _, restart := range []time.Duration{0, 5 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, nil)
+			defer b.finish()
+			c := dynamicConfig()
+			c.Neighbors[1].MaxPrefixes = map[wire.Family]PrefixLimit{wire.IPv4Unicast: {Max: 2, Restart: restart}}
+			b.reconfigure(c)
+			b.admitted(113)
+			b.announce(113, vips(3)...)
+			b.later(0)
+			b.speaker.handler.Closed(name(113), bgp.Down{})
+			b.later(4 * time.Minute)
+			if got := b.neighbors(); len(got) != 2 || len(b.speaker.resets()) != 0 {
+				t.Errorf("restart %v: neighbors %q", restart, got)
+			}
+			if restart == 0 {
+				b.Clear(name(113))
+			}
+			b.later(2 * time.Minute)
+			if got := b.speaker.resets(); !slices.Equal(got, []string{name(113)}) {
+				t.Errorf("restart %v: reset %q", restart, got)
+			}
+			if got := b.neighbors(); len(got) != 1 {
+				t.Errorf("restart %v: neighbors %q", restart, got)
+			}
+		})
+	}
+}
+
+// Another limit counts for the session that is up.
+func TestPrefixLimitChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.finish()
+		b.reconfigure(limited(PrefixLimit{Max: 2}))
+		b.up(112)
+		b.announce(112, vips(2)...)
+		b.later(0)
+		b.reconfigure(limited(PrefixLimit{Max: 3}))
+		b.announce(112, vips(3)...)
+		b.later(0)
+		if got := b.speaker.refused(); len(got) != 0 {
+			t.Errorf("refused %q under the higher limit", got)
+		}
+		b.reconfigure(limited(PrefixLimit{Max: 1}))
+		b.announce(112, vips(3)...)
+		b.later(0)
+		if got := b.speaker.refused(); len(got) != 0 {
+			t.Errorf("refused %q for what was there", got)
+		}
+		b.announce(112, vips(4)...)
+		b.later(0)
+		if got := b.speaker.refused(); len(got) != 1 {
+			t.Errorf("refused %q under the lower limit", got)
+		}
 	})
 }
 
