@@ -142,12 +142,20 @@ func (m *Machine) keepsRoutes(l *link, d Down) bool {
 	return false
 }
 
-// preserved are the families whose routes the peer forwarded by while it was away.
+// preserved are the families whose routes the peer forwarded by while it was away. What
+// it says of long-lived graceful restart counts for families that it restarts in no
+// other way (RFC 9494 §4.2).
 func preserved(o *wire.Open) []wire.Family {
 	g, _ := o.GracefulRestart()
-	var out []wire.Family
+	var out, told []wire.Family
 	for _, f := range g.Families {
+		told = append(told, f.Family)
 		if f.Forwarding {
+			out = append(out, f.Family)
+		}
+	}
+	for _, f := range o.LongLived() {
+		if f.Forwarding && !slices.Contains(told, f.Family) {
 			out = append(out, f.Family)
 		}
 	}
