@@ -34,6 +34,7 @@ func TestSwitchWatchesPaths(t *testing.T) {
 	l := newLab(t, 2)
 	sw := l.nxos(build(t), l.sw, `feature bgp
 feature bfd
+hardware profile ecmp resilient
 interface Ethernet1/1
   no switchport
   ip address 10.10.2.210/24
@@ -61,6 +62,10 @@ router bgp 65210
 	}
 	both := []string{"10.10.2.112", "10.10.2.113"}
 	l.wantKernel("172.19.100.1/32", both...)
+	groups, err := l.sw.Output(t.Context(), "ip", "nexthop", "show")
+	if l.must(err); !strings.Contains(groups, "type resilient") {
+		t.Errorf("no resilient group:\n%s", groups)
+	}
 	for _, d := range watchers {
 		d.agreed("switch", 200*ms, 200*ms, time.Second)
 	}

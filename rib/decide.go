@@ -2,6 +2,7 @@ package rib
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -16,6 +17,10 @@ type Policy struct {
 	// CompareRouterID makes the router ID, not the age, break ties between external
 	// paths (bestpath compare-routerid).
 	CompareRouterID bool
+	// AlwaysCompareMED compares MULTI_EXIT_DISC between paths of different neighboring
+	// ASes, too (bestpath always-compare-med); MissingMEDWorst counts none as the
+	// highest one, not the lowest (bestpath med missing-as-worst).
+	AlwaysCompareMED, MissingMEDWorst bool
 	// IgnoreGracefulShutdown takes the community GRACEFUL_SHUTDOWN for one like any
 	// other. Unset, external paths that carry it have the local preference 0, so that
 	// they are used no more while others are there (RFC 8326 §4.2; graceful-shutdown
@@ -192,9 +197,12 @@ func (policy Policy) compare(a, b *Path) (int, Reason) {
 	if c := cmp.Compare(x.Origin, y.Origin); c != 0 {
 		return c, Origin
 	}
-	if x.NeighborAS == y.NeighborAS {
-		// RFC 4271 §9.1.2.2 c: no MED counts as the lowest one.
-		if c := cmp.Compare(x.MED.Or(0), y.MED.Or(0)); c != 0 {
+	if x.NeighborAS == y.NeighborAS || policy.AlwaysCompareMED {
+		none := uint32(0) // RFC 4271 §9.1.2.2 c: no MED counts as the lowest one
+		if policy.MissingMEDWorst {
+			none = math.MaxUint32
+		}
+		if c := cmp.Compare(x.MED.Or(none), y.MED.Or(none)); c != 0 {
 			return c, MED
 		}
 	}

@@ -171,7 +171,7 @@ func (v *bfdView) detail(b *strings.Builder, s *bfd.SessionStatus) {
 	}
 	p("Down reason: %s", reason)
 	if s.SendError != "" {
-		p("Packets not sent: %d, last error: %s", s.SendErrors, s.SendError)
+		p("Last error: %s", s.SendError)
 	}
 }
 

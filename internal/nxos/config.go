@@ -71,6 +71,8 @@ type BGP struct {
 	Timers          *Timers    // nil: the defaults
 	Relax           bool
 	CompareRouterID bool
+	AlwaysMED       bool // compare MEDs of different ASes
+	MissingMEDWorst bool
 	LogChanges      bool
 	Shutdown        bool // no session is kept
 	Restart         GracefulRestart

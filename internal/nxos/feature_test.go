@@ -44,6 +44,8 @@ router bgp 65210
   graceful-restart stalepath-time 200
   long-lived-graceful-restart stale-time accept 3600
   no graceful-shutdown aware
+  bestpath always-compare-med
+  bestpath med missing-as-worst
   address-family ipv4 unicast
     maximum-paths 8
     additional-paths receive
@@ -86,7 +88,7 @@ func TestParseRack(t *testing.T) {
 	if err := r.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	policy := rib.Policy{MaxPaths: 8, IgnoreGracefulShutdown: true, LinkBandwidth: true}
+	policy := rib.Policy{MaxPaths: 8, AlwaysCompareMED: true, MissingMEDWorst: true, IgnoreGracefulShutdown: true, LinkBandwidth: true}
 	if !r.Resilient || r.IPv4 != policy || len(r.Neighbors) != 5 {
 		t.Errorf("%+v", r)
 	}
@@ -160,6 +162,7 @@ func without(c *Config) {
 func TestLinesOfOneMatter(t *testing.T) {
 	const head = "interface Ethernet1/1\nip address 10.0.0.1/24\nrouter bgp 65000\n"
 	for _, row := range []struct{ lines, want string }{
+		{"bestpath med missing-as-worst\nbestpath always-compare-med", "bestpath always-compare-med|bestpath med missing-as-worst"},
 		{"graceful-restart-helper", "graceful-restart-helper"},
 		{"graceful-restart-helper\ngraceful-restart", ""},
 		{"no graceful-restart", "no graceful-restart"},

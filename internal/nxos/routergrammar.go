@@ -58,6 +58,8 @@ func addRouter(g modes) {
 	})
 	for _, m := range []mode{inRouter, inFamily} {
 		g[m].add("bestpath as-path multipath-relax", func(p *parser, _ []string) error { p.config.BGP.Relax = true; return nil })
+		g[m].add("bestpath always-compare-med", func(p *parser, _ []string) error { p.config.BGP.AlwaysMED = true; return nil })
+		g[m].add("bestpath med missing-as-worst", func(p *parser, _ []string) error { p.config.BGP.MissingMEDWorst = true; return nil })
 		g[m].add("bestpath compare-routerid", func(p *parser, _ []string) error { p.config.BGP.CompareRouterID = true; return nil })
 	}
 

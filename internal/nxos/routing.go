@@ -79,7 +79,8 @@ func (c *Config) neighbor(n *Neighbor, devices map[string]string) router.Neighbo
 }
 
 func (b *BGP) policy(f *Family) rib.Policy {
-	p := rib.Policy{Relax: b.Relax, CompareRouterID: b.CompareRouterID, IgnoreGracefulShutdown: b.Unaware}
+	p := rib.Policy{Relax: b.Relax, CompareRouterID: b.CompareRouterID,
+		AlwaysCompareMED: b.AlwaysMED, MissingMEDWorst: b.MissingMEDWorst, IgnoreGracefulShutdown: b.Unaware}
 	if f != nil {
 		p.MaxPaths, p.MaxPathsInternal, p.LinkBandwidth = f.MaxPaths, f.MaxPathsInternal, f.LinkBandwidth
 	}

@@ -111,6 +111,12 @@ func (c *Config) bgp() string {
 	if b.Relax {
 		p("  bestpath as-path multipath-relax")
 	}
+	if b.AlwaysMED {
+		p("  bestpath always-compare-med")
+	}
+	if b.MissingMEDWorst {
+		p("  bestpath med missing-as-worst")
+	}
 	if b.CompareRouterID {
 		p("  bestpath compare-routerid")
 	}

@@ -61,6 +61,7 @@ var wordHelp = map[string]string{
 	"json": "JSON", "json-pretty": "JSON on several lines", "include": "Lines that match", "grep": "Lines that match",
 	"exclude": "Lines that do not match", "begin": "From the first line that matches", "count": "Number of lines", "no-more": "No paging",
 	"accept": "What is taken of what neighbors ask", "activate": "Use routes only where there are no others", "additional-paths": "Several paths to one prefix",
+	"always-compare-med": "Compare MEDs of different ASes", "med": "MED", "missing-as-worst": "No MED is the highest one",
 	"authentication": "Sign packets", "aware": "Heed neighbors that take leave", "bfd": "Bidirectional Forwarding Detection",
 	"capability": "What is offered", "customer": "The neighbor is our provider", "details": "All that is known",
 	"dmzlink-bw": "Weigh paths by their link bandwidth", "echo": "Echo function", "ecmp": "Several next hops", "external": "Any AS but ours",
