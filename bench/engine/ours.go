@@ -17,7 +17,7 @@ import (
 
 // ours is announce as originator and pharos switch as receiver; where routes are not
 // to go into the kernel, a process with the switch's engine, table and decision alone.
-var ours = &engine{name: "ours", kernel: true, dials: true, poll: time.Millisecond, start: startOurs}
+var ours = &engine{name: "ours", kernel: true, bfd: true, dials: true, poll: time.Millisecond, start: startOurs}
 
 type oursDaemon struct {
 	*process
