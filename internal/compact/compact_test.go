@@ -93,6 +93,92 @@ func TestSlabReusesRoom(t *testing.T) {
 	}
 }
 
+// What a big map took is given back when it gets small, whichever of it stay.
+func TestMemoryIsGivenBack(t *testing.T) {
+	const n = 100_000
+	var m PrefixMap[uint64]
+	host := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+	}
+	for range 2 {
+		for i := range n {
+			*m.At(m.Insert(host(i))) = uint64(i)
+		}
+		for i := range n {
+			if i%10_000 != 17 {
+				m.Delete(m.Find(host(i)))
+			}
+		}
+		chunks := 0
+		for _, c := range m.items.chunks {
+			if c != nil {
+				chunks++
+			}
+		}
+		if m.Len() != 10 || chunks > 10 || len(m.slots) > 128 {
+			t.Errorf("%d values, %d chunks, %d slots", m.Len(), chunks, len(m.slots))
+		}
+		found := 0
+		for id, v := range m.All() {
+			if found++; m.Prefix(id) != host(int(*v)) || m.Find(host(int(*v))) != id {
+				t.Errorf("%v has value %d", m.Prefix(id), *v)
+			}
+		}
+		if found != 10 {
+			t.Errorf("walked over %d values", found)
+		}
+	}
+}
+
+// Prefixes that differ in the same bits by length and address have hashes of their own.
+func TestHashesAreApart(t *testing.T) {
+	var m PrefixMap[int]
+	m.Insert(netip.MustParsePrefix("::/0"))
+	hashes := map[uint32]bool{}
+	for length := 64; length <= 128; length++ {
+		a := netip.AddrFrom16([16]byte{7: byte(length + 1)})
+		hashes[m.hash(keyOf(netip.PrefixFrom(a, length)))] = true
+	}
+	if len(hashes) < 60 {
+		t.Errorf("65 prefixes have %d hashes", len(hashes))
+	}
+}
+
+// What is done to a map: each octet inserts or deletes a prefix, or deletes while
+// walking.
+func FuzzPrefixMap(f *testing.F) {
+	f.Add([]byte("\x00\x01\x02\x80\x81\x03\xff\x04"))
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		var m PrefixMap[byte]
+		want := map[netip.Prefix]byte{}
+		for at, step := range steps {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, step & 0x3f, byte(at / 64)}), 24+int(step&1)).Masked()
+			switch id := m.Find(p); {
+			case step == 0xff:
+				for id, v := range m.All() {
+					if *v&2 != 0 {
+						delete(want, m.Prefix(id))
+						m.Delete(id)
+					}
+				}
+			case step&0x80 == 0:
+				*m.At(m.Insert(p)), want[p] = step, step
+			case id != 0:
+				m.Delete(id)
+				delete(want, p)
+			}
+			for p := range want {
+				if id := m.Find(p); id == 0 || *m.At(id) != want[p] || m.Prefix(id) != p {
+					t.Fatalf("after %d steps %v is lost", at+1, p)
+				}
+			}
+			if m.Len() != len(want) {
+				t.Fatalf("after %d steps there are %d prefixes, want %d", at+1, m.Len(), len(want))
+			}
+		}
+	})
+}
+
 func BenchmarkPrefixMap(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -9,7 +9,7 @@
 //	                             └ numbers stay, pointers stay, no pointer a value
 //
 // A million of prefixes so are some thousand objects for the garbage collector, of
-// a few octets more than the values have.
+// a few octets more than the values have. A chunk without values is given back.
 //
 // Invariants: a number is never 0 and stays its value's until Free or Delete; the
 // hash is seeded, so that whoever chooses prefixes cannot choose collisions.

@@ -53,8 +53,8 @@ func (k key) prefix() netip.Prefix {
 }
 
 func (m *PrefixMap[V]) hash(k key) uint32 {
-	a, b := bits.Mul64(k.lo^m.seed[0], k.hi^uint64(k.length)^m.seed[1])
-	a, b = bits.Mul64(a^m.seed[1], b^m.seed[0])
+	a, b := bits.Mul64(k.lo^m.seed[0], k.hi^m.seed[1])
+	a, b = bits.Mul64(a^m.seed[1]^uint64(k.length), b^m.seed[0])
 	return uint32(a ^ b)
 }
 
@@ -82,7 +82,7 @@ func (m *PrefixMap[V]) find(k key, hash uint32) int {
 // had none.
 func (m *PrefixMap[V]) Insert(p netip.Prefix) uint32 {
 	if m.items.Len() >= len(m.slots)/4*3 {
-		m.grow()
+		m.resize(max(16, 2*len(m.slots)))
 	}
 	k := keyOf(p)
 	hash := m.hash(k)
@@ -94,12 +94,13 @@ func (m *PrefixMap[V]) Insert(p netip.Prefix) uint32 {
 	return s.id
 }
 
-func (m *PrefixMap[V]) grow() {
+// resize gives the map another number of slots, a power of two.
+func (m *PrefixMap[V]) resize(n int) {
 	if len(m.slots) == 0 {
 		m.seed = [2]uint64{rand.Uint64(), rand.Uint64()}
 	}
 	old := m.slots
-	m.slots = make([]slot, max(16, 2*len(old)))
+	m.slots = make([]slot, n)
 	mask := len(m.slots) - 1
 	for _, s := range old {
 		if s.id == 0 {
@@ -137,6 +138,9 @@ func (m *PrefixMap[V]) Delete(id uint32) {
 			hole = i
 		}
 	}
+	if m.items.Len() < len(m.slots)/8 && len(m.slots) > 16 {
+		m.resize(len(m.slots) / 2)
+	}
 }
 
 // Len is how many prefixes there are.
@@ -146,6 +150,10 @@ func (m *PrefixMap[V]) Len() int { return m.items.Len() }
 func (m *PrefixMap[V]) All() iter.Seq2[uint32, *V] {
 	return func(yield func(uint32, *V) bool) {
 		for id := uint32(1); id <= m.items.last; id++ {
+			if m.items.chunks[(id-1)/chunkLen] == nil {
+				id += (chunkLen - 1) - (id-1)%chunkLen
+				continue
+			}
 			if it := m.items.At(id); it.key.length > 0 && !yield(id, &it.value) {
 				return
 			}

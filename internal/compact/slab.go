@@ -5,23 +5,30 @@ const chunkLen = 256
 
 // Slab gives out room for values, each with a number. The zero value is empty.
 type Slab[T any] struct {
-	chunks []*[chunkLen]T
-	last   uint32   // the highest number ever given out
-	free   []uint32 // numbers given back
+	chunks []*[chunkLen]T // nil: all of it is free
+	used   []uint16       // values given out, by chunk
+	last   uint32         // the highest number given out
+	free   []uint32       // numbers given back
 }
 
 // Alloc returns the number of a new zero value.
 func (s *Slab[T]) Alloc() uint32 {
+	var id uint32
 	if n := len(s.free); n > 0 {
-		id := s.free[n-1]
-		s.free = s.free[:n-1]
-		return id
+		id, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		if int(s.last) == len(s.chunks)*chunkLen {
+			s.chunks, s.used = append(s.chunks, nil), append(s.used, 0)
+		}
+		s.last++
+		id = s.last
 	}
-	if int(s.last) == len(s.chunks)*chunkLen {
-		s.chunks = append(s.chunks, new([chunkLen]T))
+	c := (id - 1) / chunkLen
+	if s.chunks[c] == nil {
+		s.chunks[c] = new([chunkLen]T)
 	}
-	s.last++
-	return s.last
+	s.used[c]++
+	return id
 }
 
 // At returns the value with a number. The pointer is good until Free.
@@ -29,10 +36,14 @@ func (s *Slab[T]) At(id uint32) *T {
 	return &s.chunks[(id-1)/chunkLen][(id-1)%chunkLen]
 }
 
-// Free gives a value back and clears it. When it was the last one, so is the memory.
+// Free gives a value back and clears it; with the last one of a chunk goes its memory.
 func (s *Slab[T]) Free(id uint32) {
 	var zero T
 	*s.At(id) = zero
+	c := (id - 1) / chunkLen
+	if s.used[c]--; s.used[c] == 0 {
+		s.chunks[c] = nil
+	}
 	s.free = append(s.free, id)
 	if len(s.free) == int(s.last) {
 		*s = Slab[T]{}
