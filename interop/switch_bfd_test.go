@@ -154,6 +154,7 @@ router bgp 65210
 	sw.want("show ip bgp neighbors Ethernet1/2", `^BGP neighbor is Eth1/2,  remote AS 65211, ebgp link`,
 		`Peer is directly attached, interface Ethernet1/2$`, `TTL security is enabled`, `TCP MD5 authentication is enabled`,
 		`Extended Next Hop Encoding Capability: advertised received`, `BFD live-detection is configured and enabled, state is Up`)
+	sw.want("show ip interface brief", `^Eth1/2 +forward-enabled protocol-up/link-up/admin-up$`)
 	sw.want("show ip route bgp", `^    \*via `+hop+`, Eth1/2, \[20/0\], `)
 	sw.want("show bfd neighbors", ` `+hop+` .* Up +Eth1/2 `)
 	if out := sw.want("clear ip bgp Ethernet1/2 soft in", ""); out != "" {

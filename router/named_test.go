@@ -25,6 +25,9 @@ func TestNeighborsAreCleared(t *testing.T) {
 			RemoteAS: 65077, RemoteID: netip.MustParseAddr("7.7.7.7"), RemoteAddr: netip.MustParseAddrPort("[fe80::7%eth7]:179"),
 		})
 		b.later(0)
+		if up := b.Status().Up; !slices.Equal(up, []string{"Ethernet1-1"}) {
+			t.Errorf("devices that are up: %q", up)
+		}
 		for called, want := range map[string][]string{
 			"10.10.2.112": {"10.10.2.112"}, "10.10.2.113": {"10.10.2.113"}, "10.10.2.114": nil, "10.10.2.0/24": {"10.10.2.113"},
 			"eth7": {"eth7"}, "fe80::7": {"eth7"}, "fe80::7%eth7": {"eth7"}, "": {"10.10.2.112", "eth7", "10.10.2.113"},

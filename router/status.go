@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
@@ -23,6 +24,9 @@ type Status struct {
 	KernelRoutes int `json:"kernelRoutes"`
 	// Connected are the networks of interfaces, without link-local ones.
 	Connected []rib.Connected `json:"connected"`
+	// Up are the devices that are up, with carrier and an address, be it a link-local
+	// one; by name.
+	Up []string `json:"up"`
 }
 
 // NeighborStatus is one neighbor.
@@ -96,10 +100,14 @@ func (r *Router) Status() Status {
 		KernelRoutes: r.opt.FIB.Len(),
 	}
 	for _, c := range r.networks {
+		if !slices.Contains(s.Up, c.Device) {
+			s.Up = append(s.Up, c.Device)
+		}
 		if !c.Prefix.Addr().IsLinkLocalUnicast() {
 			s.Connected = append(s.Connected, c)
 		}
 	}
+	slices.Sort(s.Up)
 	if r.tables != nil {
 		s.IPv4, s.IPv6 = r.tables[wire.IPv4Unicast].Summary(), r.tables[wire.IPv6Unicast].Summary()
 	}

@@ -4,20 +4,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/pharoslb/pharos/rib"
 )
 
 // briefView is show ip interface brief.
 type briefView struct {
 	interfaces []Interface
-	connected  []rib.Connected
+	devices    []string          // that are up
 	names      map[string]string // by device
 }
 
-// up says that an interface has a connected network, and with it a carrier.
+// up says that an interface has a network, and with it a carrier.
 func (v *briefView) up(i *Interface) bool {
-	return slices.ContainsFunc(v.connected, func(c rib.Connected) bool { return v.names[c.Device] == i.Name })
+	return slices.ContainsFunc(v.devices, func(device string) bool { return interfaceName(device, v.names) == i.Name })
 }
 
 func state(up bool) string {
@@ -31,6 +29,9 @@ func (v *briefView) each(f func(name, addr, proto, link, admin string)) {
 	for i := range v.interfaces {
 		iface := &v.interfaces[i]
 		addr := "unassigned"
+		if iface.Forward {
+			addr = "forward-enabled"
+		}
 		for _, a := range iface.Addrs {
 			if a.Addr().Is4() {
 				addr = a.Addr().String()

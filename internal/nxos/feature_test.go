@@ -412,6 +412,32 @@ func (s *scene) watch(n *router.NeighborStatus, i int) {
 	n.Session.BFD = v
 }
 
+// An interface without addresses, whose neighbor is not found yet.
+func TestNobodyOnTheInterface(t *testing.T) {
+	s := busy(t)
+	s.status.Up = append(s.status.Up, "Ethernet1/3")
+	for i := range s.status.Neighbors {
+		if n := &s.status.Neighbors[i]; n.Config.Interface != "" {
+			n.Addr, n.AS, n.State, n.Session = netip.Addr{}, 0, "Active", bgp.SessionStatus{State: bgp.Active}
+		}
+	}
+	for line, want := range map[string][]string{
+		"show ip interface brief":           {"Eth1/3               forward-enabled protocol-up/link-up/admin-up"},
+		"show ip bgp summary":               {"Eth1/3          4     0       0       0        0    0    0 00:00:30 Active    "},
+		"show ip bgp neighbors Ethernet1/3": {"  BGP state = Active (No neighbor found), down for 00:00:30", "  BFD live-detection is configured and enabled, state is Down"},
+	} {
+		out, err := s.shell().Exec(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains("\n"+out, "\n"+w+"\n") {
+				t.Errorf("%s lacks %q:\n%s", line, w, out)
+			}
+		}
+	}
+}
+
 // Clearing names the neighbor as the engine does.
 func TestClear(t *testing.T) {
 	s := busy(t)

@@ -115,6 +115,9 @@ func (v *neighborsView) state(n *router.NeighborStatus) string {
 	if n.HasSession && n.Session.LastError.Down.Cause == bgp.CauseConnectFailed {
 		state += " (Connect failure)"
 	}
+	if n.Config.Interface != "" && !n.Addr.IsValid() {
+		state += " (No neighbor found)"
+	}
 	state += ", down for " + for_
 	if !n.Session.RetryAt.IsZero() {
 		state += ", retry in " + clock(n.Session.RetryAt.Sub(v.status.Now))

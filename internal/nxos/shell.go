@@ -139,7 +139,7 @@ func makeCommands() *node[command] {
 		}
 	}
 	g.add("show ip interface brief", func(s *Shell, _ []string) (view, error) {
-		return &briefView{s.Config().Interfaces, s.Source.Status().Connected, s.Interfaces()}, nil
+		return &briefView{s.Config().Interfaces, s.Source.Status().Up, s.Interfaces()}, nil
 	})
 	g.add("show hostname", func(s *Shell, _ []string) (view, error) { return textView(s.Config().Name() + "\n"), nil })
 	g.add("show version", func(s *Shell, _ []string) (view, error) {

@@ -77,6 +77,7 @@ func newScene(t testing.TB, config string) *scene {
 			{Prefix: netip.MustParsePrefix("2001:db8:2::210/64"), Index: 2, Device: "Ethernet1-1"},
 		},
 	}}
+	s.status.Up = []string{"Ethernet1-1", "eth7", "lo"}
 	for f, policy := range map[wire.Family]rib.Policy{wire.IPv4Unicast: rc.IPv4, wire.IPv6Unicast: rc.IPv6} {
 		s.tables[f] = rib.NewTable(f, rc.AS, rc.RouterID)
 		s.tables[f].SetPolicy(policy)
