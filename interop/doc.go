@@ -37,6 +37,7 @@
 //	we reset with a text                                           –        yes      yes      yes
 //	we ask for an enhanced refresh                                 yes      yes      –        –
 //	the daemon asks for an enhanced refresh                        –        –        yes      –
+//	extended messages                                              yes      yes      –        –
 //	several paths from us                                          yes      yes      yes      yes
 //	several paths from the daemon                                  yes      yes      yes      yes
 //	the daemon provides                                            yes      yes      yes      –

@@ -1,8 +1,10 @@
 package interop
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -64,6 +66,32 @@ var extensions = []story{
 		s.wantWords(s.daemon, s.n, `"eorr": 2`)
 		s.wantRoute(s.prefix4(1), nil)
 		s.wantRoute(s.prefix6(1), nil)
+	}},
+	{name: "extended messages", also: 1, neighbor: func(n *neighbor) { n.extended = true }, lacks: map[string]string{
+		"OpenBGPD": "7.7 does not know them", "GoBGP": "3.10 does not know them",
+	}, tell: func(s *scene) {
+		// The capture is to have the OPENs.
+		s.up(1)
+		s.also[0].up(1)
+		c := s.capture(onSegment)
+		s.Reset("", "switch")
+		s.also[0].Reset("", "switch")
+		s.up(2)
+		s.also[0].up(2)
+		s.tenThousand()
+		c.end()
+		// What tshark leaves to us: each end's octets read as the other end reads them,
+		// by what their OPENs agree on.
+		longest, heard := s.decode(c, s.n.remote)
+		if longest[0] <= wire.MaxLen || heard[0] != 10_000 {
+			s.t.Errorf("the longest message from us has %d octets, all of them %d prefixes", longest[0], heard[0])
+		}
+		s.t.Logf("the longest message from us has %d octets", longest[0])
+		longest, heard = s.decode(c, s.also[0].n.remote)
+		if longest[1] <= wire.MaxLen || heard[1] != 10_000 {
+			s.t.Errorf("the longest message from the daemon has %d octets, all of them %d prefixes", longest[1], heard[1])
+		}
+		s.t.Logf("the longest message from the daemon has %d octets", longest[1])
 	}},
 	{name: "several paths from us", neighbor: func(n *neighbor) { n.addPath = true }, peer: func(c *bgp.Config) { c.AddPath = wire.AddPathBoth }, tell: func(s *scene) {
 		var changes []bgp.Change
@@ -302,4 +330,48 @@ func (s *scene) change(edit func(*bgp.Config)) {
 	c := s.m.peer(s.config)
 	edit(&c)
 	s.must(s.SetPeers([]bgp.Config{c}))
+}
+
+// decode reads what a capture has of our session at an address, from us and from the
+// daemon: how long the longest message is, and how many prefixes of 172.20.0.0/16 are
+// announced.
+func (s *scene) decode(c *capture, addr netip.Addr) (longest, prefixes [2]int) {
+	s.t.Helper()
+	to, from := c.octets(addr)
+	var opens [2]*wire.Open
+	var readers [2]*wire.Reader
+	for i, octets := range [][]byte{from, to} {
+		readers[i] = wire.NewReader(bytes.NewReader(octets))
+		m, err := readers[i].Next()
+		s.must(err)
+		opens[i], err = wire.DecodeOpen(m.Body)
+		s.must(err)
+	}
+	for i, r := range readers {
+		session := wire.Negotiate(opens[1-i], opens[i])
+		r.SetMaxLen(session.MaxLen)
+		seen := make(map[netip.Prefix]bool)
+		for {
+			m, err := r.Next()
+			if err == io.EOF {
+				break
+			}
+			s.must(err)
+			longest[i] = max(longest[i], m.Len())
+			if m.Type != wire.TypeUpdate {
+				continue
+			}
+			var u wire.Update
+			if report := session.DecodeUpdate(m.Body, &u); report.Outcome != wire.Accept {
+				s.t.Errorf("%v", report)
+			}
+			for _, p := range u.NLRI {
+				if p.Addr().Is4() && p.Addr().As4()[1] == 20 {
+					seen[p] = true
+				}
+			}
+		}
+		prefixes[i] = len(seen)
+	}
+	return longest, prefixes
 }

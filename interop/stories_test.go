@@ -125,49 +125,54 @@ var basics = []story{
 	{name: "the daemon has another AS than we think", peer: func(c *bgp.Config) { c.RemoteAS = 65299 }, tell: func(s *scene) {
 		s.refused(bgp.CauseProtocolError)
 	}},
-	{name: "10,000 prefixes", also: 1, tell: func(s *scene) {
-		const n = 10_000
-		var table []bgp.Change
-		for i := range n {
-			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 20, byte(i >> 8), byte(i)}), 32)
-			table = append(table, bgp.Change{Peer: "switch", Prefix: p, Attrs: incomplete})
-		}
-		s.up(1)
-		s.also[0].up(1)
-		began := time.Now()
-		s.Apply(table)
-		count := func(want int) {
-			s.t.Helper()
-			s.eventually(fmt.Sprintf("%d prefixes", want), func() error {
-				got, err := s.count(s.n, 4)
-				if err == nil && got != want {
-					err = fmt.Errorf("the daemon has %d", got)
-				}
-				return err
-			})
-		}
-		count(n)
-		s.t.Logf("%s has all prefixes after %v", s.name, time.Since(began).Round(time.Millisecond))
-		passedOn := func(h bgptest.Heard) (n int) {
-			for p := range h.Routes {
-				if a := p.Addr().As4(); p.Addr().Is4() && a[0] == 172 && a[1] == 20 {
-					n++
-				}
+	{name: "10,000 prefixes", also: 1, tell: (*scene).tenThousand},
+}
+
+// tenThousand announces 10,000 prefixes, which the daemon passes on to the scene's
+// other node, and takes them back.
+func (s *scene) tenThousand() {
+	s.t.Helper()
+	const n = 10_000
+	var table []bgp.Change
+	for i := range n {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 20, byte(i >> 8), byte(i)}), 32)
+		table = append(table, bgp.Change{Peer: "switch", Prefix: p, Attrs: incomplete})
+	}
+	s.up(1)
+	s.also[0].up(1)
+	began := time.Now()
+	s.Apply(table)
+	count := func(want int) {
+		s.t.Helper()
+		s.eventually(fmt.Sprintf("%d prefixes", want), func() error {
+			got, err := s.count(s.n, 4)
+			if err == nil && got != want {
+				err = fmt.Errorf("the daemon has %d", got)
 			}
-			return n
+			return err
+		})
+	}
+	count(n)
+	s.t.Logf("%s has all prefixes after %v", s.name, time.Since(began).Round(time.Millisecond))
+	passedOn := func(h bgptest.Heard) (n int) {
+		for p := range h.Routes {
+			if a := p.Addr().As4(); p.Addr().Is4() && a[0] == 172 && a[1] == 20 {
+				n++
+			}
 		}
-		h := s.also[0].heard.Wait(s.t, "switch", "all prefixes", func(h bgptest.Heard) bool { return passedOn(h) == n })
-		if a := h.Routes[netip.MustParsePrefix("172.20.39.15/32")]; a == nil || a.ASPath.String() != "65210 65211" {
-			s.t.Errorf("the last one: %+v", a)
-		}
-		s.t.Logf("and they are passed on after %v", time.Since(began).Round(time.Millisecond))
-		for i := range table {
-			table[i].Attrs = nil
-		}
-		s.Apply(table)
-		s.also[0].heard.Wait(s.t, "switch", "no prefix", func(h bgptest.Heard) bool { return passedOn(h) == 0 })
-		count(0)
-	}},
+		return n
+	}
+	h := s.also[0].heard.Wait(s.t, "switch", "all prefixes", func(h bgptest.Heard) bool { return passedOn(h) == n })
+	if a := h.Routes[netip.MustParsePrefix("172.20.39.15/32")]; a == nil || a.ASPath.String() != "65210 65211" {
+		s.t.Errorf("the last one: %+v", a)
+	}
+	s.t.Logf("and they are passed on after %v", time.Since(began).Round(time.Millisecond))
+	for i := range table {
+		table[i].Attrs = nil
+	}
+	s.Apply(table)
+	s.also[0].heard.Wait(s.t, "switch", "no prefix", func(h bgptest.Heard) bool { return passedOn(h) == 0 })
+	count(0)
 }
 
 func tellSigned(s *scene) {

@@ -70,7 +70,7 @@ func TestStories(t *testing.T) {
 				told = append(told, st)
 				s := enter(st)
 				for range st.also {
-					s.also = append(s.also, enter(story{neighbor: func(n *neighbor) { n.as = nodeAS + 1 }}))
+					s.also = append(s.also, enter(story{neighbor: func(n *neighbor) { n.as, n.extended = nodeAS+1, s.n.extended }}))
 				}
 				scenes = append(scenes, s)
 			}
