@@ -3,9 +3,11 @@ package interop
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,7 +110,7 @@ func TestSwitchFindsNeighbors(t *testing.T) {
 	l := newLab(t, 1)
 	node := l.nodes[0]
 	l.cable(l.sw, "Ethernet1-2", node, "up1")
-	sw := l.nxos(build(t), l.sw, `interface Ethernet1/1
+	conf := `interface Ethernet1/1
   no switchport
   ip address 10.10.2.210/24
 interface Ethernet1/2
@@ -126,7 +128,8 @@ router bgp 65210
     bfd
     address-family ipv4 unicast
     address-family ipv6 unicast
-`)
+`
+	sw := l.nxos(build(t), l.sw, conf)
 	n := l.unnumbered(node, node.link("up1", nodeAS, switchAS, func(c *bgp.Config) { c.Password = "Sesame" }))
 	n.announce("up1", incomplete, "172.19.100.1/32", "2001:db8:100::1/128")
 	hop := l.linkLocal(node, "up1").String()
@@ -177,6 +180,16 @@ router bgp 65210
 	routes(false)
 	l.must(node.Up("up1"))
 	routes(true)
+
+	// The operator ends BFD, and the session does not notice.
+	sw.want("show bfd neighbors", ` Up +Eth1/2 `)
+	before := sw.want("show ip bgp neighbors | include established", `Connections established`)
+	l.must(os.Rename(l.file("switch.new", strings.Replace(conf, "    bfd\n", "", 1)), sw.conf), sw.cmd.Process.Signal(syscall.SIGHUP))
+	sw.want("show running-config | include bfd | count", `^2$`)
+	sw.want("show bfd neighbors | count", `^2$`)
+	if after := sw.want("show ip bgp neighbors | include established", `Connections established`); after != before {
+		t.Errorf("%q, then %q", before, after)
+	}
 }
 
 // The switch's echo function: the neighbor is FRR, whose kernel sends the echoes back.
