@@ -143,7 +143,7 @@ func (d *decision) forget() { d.shape = d.shape[:0] }
 func (t *Table) expand(p *path) Path {
 	h := t.hops.At(p.hop)
 	out := Path{
-		Source: (*t.sources.At(p.source)).info, Attrs: *t.attrs.At(p.attrs), ID: p.id, NextHop: h.addr,
+		Source: (*t.sources.At(p.source)).info, Attrs: *t.attrs.At(p.attrs), ID: p.id, NextHop: h.name,
 		Fault: h.fault, Stale: p.state == stale || p.state == longLived, LongLived: p.state == longLived,
 		Order: p.order, Since: t.epoch.Add(p.since),
 	}

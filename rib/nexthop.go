@@ -10,10 +10,11 @@ import (
 // nextHop is an address that a source gave as next hop, once for all its paths.
 type nextHop struct {
 	hopKey
-	fault Reason // NextHopUnreachable or OK
-	index int    // of the interface that reaches it
-	paths int    // by way of it, whatever their state
-	used  int    // of these, not deleted
+	name  netip.Addr // addr, a link-local one with the interface's own name, whatever the session's address has
+	fault Reason     // NextHopUnreachable or OK
+	index int        // of the interface that reaches it
+	paths int        // by way of it, whatever their state
+	used  int        // of these, not deleted
 }
 
 type hopKey struct {
@@ -63,8 +64,12 @@ func (t *Table) zone(src *source) string {
 
 func (h *nextHop) resolve(n Networks) (changed bool) {
 	fault, index := NextHopUnreachable, 0
+	h.name = h.addr
 	if c, ok := n.Find(h.addr); ok {
 		fault, index = OK, c.Index
+		if linkLocal(h.addr) {
+			h.name = h.addr.WithZone(c.Device)
+		}
 	}
 	changed = fault != h.fault || index != h.index
 	h.fault, h.index = fault, index

@@ -229,6 +229,23 @@ func TestIPv6NextHops(t *testing.T) {
 	}
 }
 
+// A link has a name and a number; either way a neighbor on it is the same next hop.
+func TestOneLinkHasOneNextHop(t *testing.T) {
+	tab := newTable()
+	tab.Resolve(NewNetworks([]Connected{{Prefix: netip.MustParsePrefix("fe80::210/64"), Index: 8, Device: "Ethernet1-2"}}), at(0))
+	hop := netip.MustParseAddr("fe80::112")
+	for _, session := range []string{"fe80::112%8", "fe80::112%Ethernet1-2"} {
+		tab.Up(Source{Name: session, Addr: netip.MustParseAddr(session), AS: 65211, RouterID: node(112)})
+		tab.Update(session, &wire.Update{
+			Attrs: &wire.Attrs{ASPath: wire.Sequence(65211), NextHop: hop, NextHop6: hop}, NLRI: []netip.Prefix{vip(1)},
+		}, at(1))
+	}
+	wantRoutes(t, tab.Decide(nil), Route{vip(1), NewHopSet(Hop{Addr: hop, Index: 8})})
+	if e, _ := tab.Lookup(vip(1)); e.Paths[0].WhyNotUsed != NextHopInUse {
+		t.Errorf("the other is not used for %v", e.Paths[0].WhyNotUsed)
+	}
+}
+
 func TestLocalASOfASession(t *testing.T) {
 	tab := newTable()
 	name, u := announce(112, vip(1))
