@@ -73,6 +73,13 @@ func (t *Table) LongLive(name string) {
 	}
 }
 
+// Expire removes the neighbor's long-lived stale paths: their time is over.
+func (t *Table) Expire(name string) {
+	if src := t.sourceByName[name]; src != nil {
+		t.dropAll(src, func(p *path) bool { return p.state == longLived })
+	}
+}
+
 // Purge removes the neighbor's paths that are deleted or stale: it has sent its whole
 // table (End-of-RIB), or was away for too long.
 func (t *Table) Purge(name string) {

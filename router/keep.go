@@ -107,6 +107,11 @@ func (r *Router) complete(s side) {
 func (r *Router) expire(now time.Time) {
 	for s, k := range r.keeps {
 		t := r.tables[s.family]
+		if k.phase == waiting && !k.longUntil.IsZero() && !now.Before(k.longUntil) {
+			// What an earlier session left does not live longer for this one's end.
+			t.Expire(s.peer)
+			k.longUntil = time.Time{}
+		}
 		switch {
 		case now.Before(k.until):
 		case k.phase != waiting:
@@ -143,6 +148,9 @@ func (r *Router) refreshed(s side) {
 func (r *Router) keepDeadline(next time.Time) time.Time {
 	for _, k := range r.keeps {
 		next = earlier(next, k.until)
+		if k.phase == waiting && !k.longUntil.IsZero() {
+			next = earlier(next, k.longUntil)
+		}
 	}
 	for _, at := range r.refreshes {
 		next = earlier(next, at)

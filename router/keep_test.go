@@ -111,10 +111,18 @@ func TestLongLivedGracefulRestart(t *testing.T) {
 		b.later(30 * time.Minute)
 		b.back(112, wire.IPv4Unicast)
 		b.speaker.handler.Closed(name(112), restart(time.Minute, time.Hour))
-		b.later(29 * time.Minute)
+		b.later(28 * time.Minute)
 		b.want("within the long-lived stale time", v1+" via 113\n"+v2+" via 112")
-		b.later(time.Minute)
-		b.want("after it", v1+" via 113")
+		b.back(112, wire.IPv4Unicast)
+		b.announce(112, v1)
+		b.speaker.handler.Closed(name(112), restart(10*time.Minute, time.Hour))
+		b.later(2 * time.Minute)
+		b.want("after it, while the neighbor is expected back", v1+" via 112 113")
+		b.later(9 * time.Minute)
+		b.want("after that", v1+" via 113")
+		if got := b.shown(v1); got != "113 112" && got != "112 113" {
+			t.Errorf("shown are %q", got)
+		}
 	})
 	// Without a restart time long life begins at once.
 	synctest.Test(t, func(t *testing.T) {
