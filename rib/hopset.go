@@ -147,7 +147,10 @@ func (c *Connected) addr() netip.Addr {
 
 // Find returns the network that an address is on: a link-local one on that of its
 // zone, which is the name of an interface or its number. Our own addresses are on
-// none: a route by way of ourselves would be a loop (RFC 4271 §5.1.3).
+// none: a route by way of ourselves would be a loop (RFC 4271 §5.1.3). And a mapped
+// IPv4 address (RFC 4291 §2.5.5.2) is on none, not on that of the IPv4 address: where
+// it is a next hop it names the far end of a tunnel (RFC 4659 §3.2.1.2, RFC 4798 §2),
+// and by no neighbor can the kernel forward there.
 func (n Networks) Find(a netip.Addr) (Connected, bool) {
 	zone, local := a.Zone(), linkLocal(a)
 	for i := range n.nets {

@@ -200,6 +200,7 @@ func TestIPv6NextHops(t *testing.T) {
 		{Prefix: netip.MustParsePrefix("fe80::210/64"), Index: 7, Device: "Ethernet1-1"},
 		{Prefix: netip.MustParsePrefix("fe80::210/64"), Index: 8, Device: "Ethernet1-2"},
 		{Prefix: netip.MustParsePrefix("2001:db8::210/64"), Index: 8, Device: "Ethernet1-2"},
+		{Prefix: netip.MustParsePrefix("10.10.2.210/24"), Index: 9, Device: "Ethernet1-3"},
 	}
 	for _, row := range []struct {
 		session, device, hop string
@@ -211,10 +212,11 @@ func TestIPv6NextHops(t *testing.T) {
 		{"2001:db8::112", "", "fe80::112", 8},
 		{"10.10.2.112", "Ethernet1-1", "fe80::112", 7},
 		{"2001:db8::112", "", "2001:db8::99", 8},
-		{"10.10.2.112", "", "fe80::112", 0},
+		{"10.10.9.112", "", "fe80::112", 0},
 		{"fe80::112%Ethernet1-9", "", "fe80::112", 0},
 		{"fe80::112%Ethernet1-1", "", "fe80::210", 0}, // our own
 		{"fe80::112%Ethernet1-1", "", "2001:db8::210", 0},
+		{"10.10.2.112", "", "::ffff:10.10.2.112", 0}, // not on 10.10.2.0/24 for that
 	} {
 		tab := NewTable(wire.IPv4Unicast, 65210, netip.MustParseAddr("1.1.1.1"))
 		tab.Up(Source{Name: "n", Addr: netip.MustParseAddr(row.session), AS: 65211, RouterID: node(112), Interface: row.device})

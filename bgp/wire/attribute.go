@@ -282,7 +282,15 @@ func (d *updateDecoder) mpReach(v, raw []byte) bool {
 	switch {
 	case n == 4 && f == IPv4Unicast:
 		global = netip.AddrFrom4([4]byte(hop))
-	case (n == 16 || n == 32) && (f == IPv6Unicast || d.s.ExtendedNextHop): // RFC 2545 §3, RFC 8950 §3
+	case n == 16 || n == 32: // RFC 2545 §3, RFC 8950 §3
+		if f == IPv4Unicast && !d.s.ExtendedNextHop {
+			// Some peers send these on sessions over IPv6 although nobody agreed on them. RFC
+			// 7606 §7.11 has sessions reset where a length that was not expected leaves the
+			// prefixes hard to find. By RFC 8950 §3 it is the length that tells whose address
+			// this is, and the prefixes are where they belong: they cannot be used, but it is
+			// known which, and a reset would take all others with it, at every attempt.
+			d.find(TreatAsWithdraw, ReasonNextHopFamily, AttrMPReach, SubUpdateOptionalAttribute, raw)
+		}
 		global = netip.AddrFrom16([16]byte(hop))
 		if n == 32 {
 			local = netip.AddrFrom16([16]byte(hop[16:]))

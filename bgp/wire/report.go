@@ -54,6 +54,7 @@ const (
 	ReasonFirstAS                 // AS_PATH does not begin with the peer's AS
 	ReasonNextHopValue            // next hop is no host's address
 	ReasonNextHopLength           // MP_REACH_NLRI next hop of a length the family cannot have
+	ReasonNextHopFamily           // IPv4 prefixes by an IPv6 next hop that was not agreed on
 	ReasonNextHopConflict         // NEXT_HOP and MP_REACH_NLRI disagree about IPv4 prefixes of one UPDATE
 	ReasonPrefixLength            // a prefix longer than its address or than the field
 	ReasonPrefixValue             // a prefix that cannot be routed: multicast or link-local
@@ -84,6 +85,7 @@ var reasonTexts = [...]reasonText{
 	ReasonFirstAS:          {"AS_PATH does not begin with the peer's AS", "RFC 4271 §6.3"},
 	ReasonNextHopValue:     {"next hop is not a host address", "RFC 4271 §6.3"},
 	ReasonNextHopLength:    {"wrong next hop length", "RFC 7606 §7.11"},
+	ReasonNextHopFamily:    {"IPv6 next hop for IPv4 prefixes not negotiated", "RFC 8950 §4"},
 	ReasonNextHopConflict:  {"two next hops for IPv4 prefixes", "RFC 4760 §3"},
 	ReasonPrefixLength:     {"wrong prefix length", "RFC 7606 §5.3"},
 	ReasonPrefixValue:      {"prefix cannot be routed", "RFC 4271 §6.3"},

@@ -294,7 +294,11 @@ func TestMultiprotocolErrors(t *testing.T) {
 		bad("next hop of 4 for IPv6", "80 0e 10 0002 01 04 c0000201 00 30 20010db80001", reach, ReasonNextHopLength),
 		bad("next hop of 17 for IPv6", "80 0e 16 0002 01 11 "+hop6+" 00 00", reach, ReasonNextHopLength),
 		bad("next hop of 24 for IPv6", "80 0e 1d 0002 01 18 0000000000000000 "+hop6+" 00", reach, ReasonNextHopLength),
-		bad("next hop of 16 for IPv4, not negotiated", "80 0e 1a 0001 01 10 "+hop6+" 00 20 ac136401", reach, ReasonNextHopLength),
+		{name: "next hop of 16 for IPv4, not negotiated", attrs: good + "80 0e 1a 0001 01 10 " + hop6 + " 00 20 ac136401", want: TreatAsWithdraw, why: ReasonNextHopFamily, attr: reach},
+		{name: "next hop of 32 for IPv4, not negotiated", attrs: good + "80 0e 2a 0001 01 20 " + hop6 + hop6 + " 00 20 ac136401", want: TreatAsWithdraw, why: ReasonNextHopFamily, attr: reach},
+		// A next hop of 4 that says 16: where the prefixes are is not known.
+		bad("next hop of 16 for IPv4, too short", "80 0e 0e 0001 01 10 c0000201 00 20 ac136401", reach, ReasonNextHopLength),
+		bad("next hop of 16 for IPv4, no prefixes behind it", "80 0e 18 0001 01 10 c0000201 00 20 ac136401 20 ac136402 20 ac136403", reach, ReasonPrefixLength),
 		bad("next hop of 5 for IPv4", "80 0e 0e 0001 01 05 c000020100 00 18 0a0103", reach, ReasonNextHopLength),
 		bad("IPv6 prefix of 129 bits", "80 0e 27 0002 01 10 "+hop6+" 00 81 20010db800000000000000000000000000", reach, ReasonPrefixLength),
 		bad("IPv6 prefix cut off", "80 0e 1b 0002 01 10 "+hop6+" 00 30 20010db800", reach, ReasonPrefixLength),
