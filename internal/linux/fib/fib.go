@@ -3,6 +3,7 @@ package fib
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +32,8 @@ type FIB struct {
 	socket *socket
 	model  *model
 	ops    []op
-	sent   int // messages, by the last call
+	sent   int  // messages, by the last call
+	stuck  bool // routes could not be moved by it
 }
 
 // Open reads what an earlier run left behind and adopts it. It changes nothing.
@@ -114,35 +116,77 @@ func (f *FIB) Verify() (int, error) {
 			fresh.stale--
 		}
 	}
-	f.model = fresh
+	f.model, fresh.patient = fresh, f.stuck
 	ops := fresh.plan(routes, f.ops[:0])
+	fresh.patient = false
 	n := len(ops)
 	return n, f.run(ops)
 }
 
-// run has the kernel do ops.
+// run has the kernel do ops. Groups and next hops are removed in the end; of these, what
+// a route still uses stays that could not be moved, for Verify to find: with the group, or
+// the last of its next hops, the kernel would remove the route.
 func (f *FIB) run(ops []op) error {
-	if f.ops, f.sent = ops[:0], 0; cap(ops) > keepOps {
+	if f.ops, f.sent = ops[:0], len(ops); cap(ops) > keepOps {
 		f.ops = nil
 	}
+	var refused refusals
+	end := slices.IndexFunc(ops, func(o op) bool { return o.verb >= removeGroup })
+	if end < 0 {
+		end = len(ops)
+	}
+	kept := make(map[uint32]bool)
+	err := f.do(ops[:end], func(o op, err error) {
+		refused.add(o, err)
+		switch o.verb {
+		case setRoute:
+			kept[o.from] = true
+		case replaceGroup:
+			kept[o.id] = true
+		}
+	})
+	f.stuck = len(kept) > 0
+	if err == nil {
+		last := ops[end:]
+		if f.stuck {
+			last = slices.DeleteFunc(last, func(o op) bool {
+				return o.verb == removeHop || kept[o.id] || o.stray && kept[0]
+			})
+		}
+		err = f.do(last, refused.add)
+	}
+	return refused.join(err)
+}
+
+// do has the kernel do ops and tells what it refuses.
+func (f *FIB) do(ops []op, refused func(o op, err error)) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	var errs []error
-	failed := 0
-	f.sent = len(ops)
-	err := f.socket.do(len(ops), func(r *request, i int) { ops[i].write(r) }, func(i int, err error) {
-		if ops[i].gone(err) {
-			return
-		}
-		if failed++; failed <= 3 {
-			errs = append(errs, fmt.Errorf("%s: %w", ops[i], err))
+	return f.socket.do(len(ops), func(r *request, i int) { ops[i].write(r) }, func(i int, err error) {
+		if !ops[i].gone(err) {
+			refused(ops[i], err)
 		}
 	})
-	if failed > 3 {
-		errs = append(errs, fmt.Errorf("and %d more", failed-3))
+}
+
+// refusals are errors of single messages, of which the first few are told.
+type refusals struct {
+	errs []error
+	n    int
+}
+
+func (r *refusals) add(o op, err error) {
+	if r.n++; r.n <= 3 {
+		r.errs = append(r.errs, fmt.Errorf("%s: %w", o, err))
 	}
-	return errors.Join(append(errs, err)...)
+}
+
+func (r *refusals) join(err error) error {
+	if r.n > 3 {
+		r.errs = append(r.errs, fmt.Errorf("and %d more", r.n-3))
+	}
+	return errors.Join(append(r.errs, err)...)
 }
 
 // gone says that an error means no more than that what is to be removed is not

@@ -289,6 +289,79 @@ func TestRefusalsAreReported(t *testing.T) {
 	b.want(Protocol, map[string]string{"172.19.100.2/32": "10.10.2.112"})
 }
 
+// A route that cannot be moved stays where it is: the group that it was to leave, with
+// which the kernel would remove it, is left in place until Verify.
+func TestRoutesThatCannotMoveStay(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	const few = 3
+	for _, n := range []int{few, flushAt + few} {
+		var before, after []rib.Route
+		for i := range n {
+			prefix := fmt.Sprintf("172.19.%d.%d/32", i>>8, i&255)
+			before = append(before, b.route(prefix, "10.10.2.112"))
+			r := b.route(prefix)
+			if i < few {
+				r = b.route(prefix, "192.0.2.1") // not on any network of ours
+			}
+			if i == 0 {
+				r = b.route(prefix, "10.10.2.113")
+			}
+			after = append(after, r)
+		}
+		must(t, f.Apply(before))
+		if err := f.Apply(after); err == nil {
+			t.Error("no error")
+		}
+		if got := b.kernel(Protocol); got["172.19.0.1/32"] != "10.10.2.112" || got["172.19.0.0/32"] != "10.10.2.113" {
+			t.Errorf("the kernel has %d routes, the first by %q and %q", len(got), got["172.19.0.0/32"], got["172.19.0.1/32"])
+		}
+		// What was to go goes, though the group has to stay.
+		for range 2 {
+			if _, err := f.Verify(); err == nil {
+				t.Error("no error of Verify")
+			}
+		}
+		b.want(Protocol, map[string]string{"172.19.0.0/32": "10.10.2.113", "172.19.0.1/32": "10.10.2.112", "172.19.0.2/32": "10.10.2.112"})
+		for i := range few {
+			after[i] = b.route(after[i].Prefix.String(), "10.10.2.114")
+		}
+		must(t, f.Apply(after))
+		_, err := f.Verify()
+		must(t, err, f.Flush())
+		b.want(Protocol, nil)
+	}
+}
+
+// What messages that got lost left behind is removed when no route uses it any more.
+func TestTwinsAreRemoved(t *testing.T) {
+	b := newBench(t)
+	_, err := b.Output(t.Context(), "sh", "-c", `
+		ip nexthop add id 1342180000 via 10.10.2.112 dev Ethernet1-1 proto 179 &&
+		ip nexthop add id 1342180001 group 1342180000 proto 179 &&
+		ip nexthop add id 1342180010 via 10.10.2.112 dev Ethernet1-1 proto 179 &&
+		ip nexthop add id 1342180011 group 1342180010 proto 179 &&
+		ip route add 172.19.100.1/32 nhid 1342180011 proto 179 metric 2179`)
+	must(t, err)
+	objects := func() int {
+		out, err := b.Output(t.Context(), "ip", "nexthop", "list", "protocol", "179")
+		must(t, err)
+		return len(strings.Split(strings.TrimSpace(string(out)), "\n"))
+	}
+	f := b.open()
+	must(t, f.Apply([]rib.Route{b.route("172.19.100.2/32", "10.10.2.112")}))
+	b.want(Protocol, map[string]string{"172.19.100.1/32": "10.10.2.112", "172.19.100.2/32": "10.10.2.112"})
+	must(t, f.Apply([]rib.Route{b.route("172.19.100.1/32", "10.10.2.112")}))
+	b.want(Protocol, map[string]string{"172.19.100.1/32": "10.10.2.112", "172.19.100.2/32": "10.10.2.112"})
+	if n := objects(); n != 2 {
+		t.Errorf("%d next-hop objects are left, want one and its group", n)
+	}
+	if n, err := f.Verify(); n != 0 || err != nil {
+		t.Errorf("Verify mended %d, %v", n, err)
+	}
+	must(t, f.Flush())
+}
+
 // Batches: more routes than fit in one, in and out, and moved by their group.
 func TestManyRoutes(t *testing.T) {
 	b := newBench(t)

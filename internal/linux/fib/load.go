@@ -3,6 +3,7 @@ package fib
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -47,16 +48,24 @@ func (f *FIB) dump(resilient bool) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	for id, h := range hops {
-		if m.hops[h] == nil {
-			m.hops[h] = &hop{id: id}
+	// After messages that did not get through, there may be two objects of a kind.
+	var twins []op
+	for _, id := range slices.Sorted(maps.Keys(hops)) {
+		h := hops[id]
+		if m.hops[h] != nil {
+			twins = append(twins, op{verb: removeHop, id: id, stray: true})
+			continue
 		}
+		m.hops[h] = &hop{id: id}
 		m.idleHops = append(m.idleHops, h)
 	}
-	for id, o := range groups {
-		m.adopt(id, o.members, o.resilient, hops)
+	for _, id := range slices.Sorted(maps.Keys(groups)) {
+		m.adopt(id, groups[id].members, groups[id].resilient, hops)
+		if m.groups[id] == nil {
+			m.strays = append(m.strays, op{verb: removeGroup, id: id, stray: true})
+		}
 	}
-	other := &group{}
+	m.strays = append(m.strays, twins...)
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		header := []byte{family, 0, 0, 0, unix.RT_TABLE_MAIN, Protocol, 0, 0, 0, 0, 0, 0}
 		err := f.socket.dump(unix.RTM_GETROUTE, header, func(body []byte) {
@@ -66,7 +75,7 @@ func (f *FIB) dump(resilient bool) (*model, error) {
 			}
 			g := m.groups[id]
 			if g == nil {
-				g = other
+				g = m.other
 			}
 			g.routes++
 			*m.routes.At(m.routes.Insert(prefix)) = route{g, true}

@@ -53,6 +53,12 @@ type model struct {
 	taken     map[uint32]bool // identifiers that are in use
 	last      uint32          // identifier given out
 
+	other  *group // that with the identifier 0
+	strays []op   // remove what an earlier run left and nothing uses, once other has no routes
+	// patient has nothing removed together with its group: it stays as long as a route
+	// cannot be moved away.
+	patient bool
+
 	idle     []*group // perhaps without routes: for collect
 	idleHops []place  // perhaps without groups: for collect
 }
@@ -71,6 +77,7 @@ func newModel(resilient bool) *model {
 		bySet:     make(map[rib.HopSet]*group),
 		taken:     make(map[uint32]bool),
 		last:      firstID,
+		other:     &group{},
 	}
 }
 
@@ -124,11 +131,13 @@ const (
 type op struct {
 	verb    verb
 	id      uint32       // of the hop or group; of the route's group
+	from    uint32       // the group that the route leaves: setRoute
 	hop     place        // addHop
 	members []member     // replaceGroup, addGroup
 	prefix  netip.Prefix // setRoute, removeRoute
 	// resilient is the kind of the group: replaceGroup, addGroup.
 	resilient bool
+	stray     bool // no route in the model can be by way of it: removeGroup, removeHop
 }
 
 // member is a next hop of a group.
@@ -175,7 +184,7 @@ func (m *model) plan(routes []rib.Route, ops []op) []op {
 		case out.same && out.to.Len() > 0 && g.resilient == m.resilient && (out.n > 1 || m.resilient || m.bySet[out.to] == nil):
 			left = append(left, g.set)
 			ops = m.replace(g, out.to, ops)
-		case out.gone >= flushAt:
+		case out.gone >= flushAt && !m.patient:
 			flushed[g] = true
 			if m.bySet[g.set] == g {
 				delete(m.bySet, g.set) // nobody may join it any more
@@ -187,7 +196,10 @@ func (m *model) plan(routes []rib.Route, ops []op) []op {
 		if m.fits(g, r.Hops) {
 			continue // moved with its group
 		}
-		m.leave(g)
+		from := uint32(0)
+		if m.leave(g); g != nil {
+			from = g.id
+		}
 		if r.Hops.Len() == 0 {
 			m.set(r.Prefix, nil)
 			if !flushed[g] {
@@ -204,7 +216,7 @@ func (m *model) plan(routes []rib.Route, ops []op) []op {
 		}
 		to.routes++
 		m.set(r.Prefix, to)
-		ops = append(ops, op{verb: setRoute, id: to.id, prefix: r.Prefix})
+		ops = append(ops, op{verb: setRoute, id: to.id, from: from, prefix: r.Prefix})
 	}
 	// What a replaced group gave up is let go of only now, so that a next hop that
 	// another group takes up in the same plan is not removed in between.
@@ -354,10 +366,10 @@ func (m *model) letGo(set rib.HopSet) {
 
 // leave takes a route out of its group, if it has one.
 func (m *model) leave(g *group) {
-	if g == nil || g.id == 0 {
+	if g == nil {
 		return
 	}
-	if g.routes--; g.routes == 0 {
+	if g.routes--; g.routes == 0 && g.id != 0 {
 		m.idle = append(m.idle, g)
 	}
 }
@@ -384,6 +396,10 @@ func (m *model) collect(ops []op) []op {
 		}
 	}
 	m.idle, m.idleHops = m.idle[:0], m.idleHops[:0]
+	if m.other.routes == 0 {
+		ops = append(ops, m.strays...)
+		m.strays = nil
+	}
 	return ops
 }
 
