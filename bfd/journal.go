@@ -44,7 +44,7 @@ func (j *journal) write() {
 		if e.Failed() {
 			level = slog.LevelWarn
 		}
-		j.log.Log(context.Background(), level, "bfd session changed", "session", e.Name, "from", e.From, "to", e.To,
-			"reason", e.Reason, "diag", e.Diag, "remote_diag", e.RemoteDiag)
+		j.log.Log(context.Background(), level, "bfd session changed", "session", e.Name, "from", e.From.String(), "to", e.To.String(),
+			"reason", e.Reason.String(), "diag", e.Diag.String(), "remote_diag", e.RemoteDiag.String()) // words, in JSON too
 	}
 }
