@@ -4,14 +4,15 @@
 //	printf '192.0.2.1/32\n192.0.2.2/32\n' >vips
 //	go run ./examples/announce -local 65001@10.0.0.1 -peer 65000@10.0.0.254 vips
 //
-// After a change of the file, SIGHUP has it read again, and what differs is sent. With
-// -bfd 50msx3 the path is watched as well. SIGINT and SIGTERM say goodbye.
+// SIGHUP has the file read again, and what differs is sent. With -bfd 50msx3 the path is
+// watched as well. What becomes of the session is logged. SIGINT and SIGTERM say goodbye.
 package main
 
 import (
 	"context"
 	"flag"
 	"log"
+	"log/slog"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -28,18 +29,21 @@ func main() {
 	flag.Func("local", "our `AS@ADDRESS`", func(s string) error { return endpoint(s, &c.LocalAS, &c.LocalAddr, nil) })
 	flag.Func("peer", "the neighbor's `AS@ADDRESS[:PORT]`", func(s string) error { return endpoint(s, &c.RemoteAS, &c.RemoteAddr, &c.RemotePort) })
 	flag.Func("bfd", "watch the path: `INTERVALxMULT`", func(s string) (err error) { c.BFD, err = watch(s); return err })
-	flag.Parse()
+	file, err := arguments(&c)
+	if err != nil {
+		usage(err)
+	}
 	last := c.LocalAddr.As16()
 	c.RouterID = netip.AddrFrom4([4]byte(last[12:])) // any number that is ours alone (RFC 6286)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := announce(ctx, c, flag.Arg(0)); err != nil {
+	if err := announce(ctx, c, file); err != nil {
 		log.Fatal("announce: ", err)
 	}
 }
 
 func announce(ctx context.Context, c bgp.Config, file string) error {
-	opt := bgp.Options{Dialer: bgptcp.Dialer{}}
+	opt := bgp.Options{Dialer: bgptcp.Dialer{}, Log: slog.Default()}
 	var server *bgp.Server
 	if c.BFD != nil {
 		packets, err := bfdudp.Open()
@@ -47,7 +51,7 @@ func announce(ctx context.Context, c bgp.Config, file string) error {
 			return err
 		}
 		tell := bfd.HandlerFunc(func(c bfd.Change) { server.StateChanged(c) })
-		paths, _ := bfd.NewServer(bfd.Options{Transport: packets, Handler: tell}) // fails without a Transport only
+		paths, _ := bfd.NewServer(bfd.Options{Transport: packets, Handler: tell, Log: slog.Default()}) // fails without a Transport only
 		opt.Detector = paths
 		go paths.Run(ctx)
 	}
@@ -55,7 +59,7 @@ func announce(ctx context.Context, c bgp.Config, file string) error {
 	if err := server.SetPeers([]bgp.Config{c}); err != nil {
 		return err
 	}
-	routes, err := read(file)
+	routes, err := read(file, c.RemoteAddr)
 	if err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func announce(ctx context.Context, c bgp.Config, file string) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	go func() {
 		for range hangup {
-			if routes, err := read(file); err != nil {
+			if routes, err := read(file, c.RemoteAddr); err != nil {
 				log.Print("the file is refused; what was announced stays: ", err)
 			} else {
 				server.Replace(c.Name, routes)

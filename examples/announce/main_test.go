@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -164,6 +166,45 @@ func TestWatchesThePath(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGCONT)
 	l.heard.WaitUp(t, "program", 2)
 	l.heard.WaitRoutes(t, "program", "192.0.2.1/32")
+}
+
+// Every mistake on the command line is named, with what to write.
+func TestArguments(t *testing.T) {
+	local, peer := []string{"-local", "65001@10.0.0.1"}, []string{"-peer", "65000@10.0.0.254"}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{peer, "-local is missing"},
+		{local, "-peer is missing"},
+		{slices.Concat(local, peer), "FILE is missing"},
+		{slices.Concat(local, peer, []string{"vips", "-bfd", "50msx3"}), "flags go before it"},
+		{[]string{"-local", "65001"}, "not AS@ADDRESS"},
+	} {
+		cmd := exec.Command(os.Args[0], test.args...)
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		said, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("%q: %v, want exit status 2", test.args, err)
+		}
+		for _, want := range []string{test.want, "usage: announce "} {
+			if !strings.Contains(string(said), want) {
+				t.Errorf("%q: no %q in:\n%s", test.args, want, said)
+			}
+		}
+	}
+}
+
+func TestReadRefusesAnotherFamily(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "vips")
+	write(t, file, "192.0.2.1/32", "2001:db8::1/128")
+	if _, err := read(file, far); err == nil || !strings.Contains(err.Error(), file+":2: ") {
+		t.Errorf("IPv6 to an IPv4 neighbor: %v", err)
+	}
+	if _, err := read(file, netip.MustParseAddr("fd00::1")); err == nil || !strings.Contains(err.Error(), file+":1: ") {
+		t.Errorf("IPv4 to an IPv6 neighbor: %v", err)
+	}
 }
 
 func TestEndpoint(t *testing.T) {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"flag"
 	"fmt"
 	"iter"
+	"log"
 	"net/netip"
 	"os"
 	"strings"
@@ -11,6 +14,36 @@ import (
 
 	"github.com/pharoslb/pharos/bgp"
 )
+
+// arguments parses the command line that is left once -local, -peer and -bfd have
+// filled in c: the file's name, and nothing else.
+func arguments(c *bgp.Config) (file string, err error) {
+	flag.Usage = func() { usage(nil) }
+	flag.Parse()
+	switch {
+	case !c.LocalAddr.IsValid():
+		return "", errors.New("-local is missing: our AS and address, as in -local 65001@10.0.0.1")
+	case !c.RemoteAddr.IsValid():
+		return "", errors.New("-peer is missing: the neighbor's AS and address, as in -peer 65000@10.0.0.254")
+	case flag.NArg() == 0:
+		return "", errors.New("FILE is missing: prefixes to announce, one a line")
+	case flag.NArg() > 1:
+		return "", fmt.Errorf("one FILE is wanted, not %q; flags go before it", flag.Args())
+	}
+	return flag.Arg(0), nil
+}
+
+// usage says how the program is called and, if err is not nil, ends it.
+func usage(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "announce:", err)
+	}
+	fmt.Fprintln(os.Stderr, "usage: announce -local AS@ADDRESS -peer AS@ADDRESS[:PORT] [-bfd INTERVALxMULT] FILE")
+	flag.PrintDefaults()
+	if err != nil {
+		os.Exit(2)
+	}
+}
 
 // endpoint reads AS@ADDRESS, or AS@ADDRESS:PORT where a port is asked for; an IPv6
 // address with a port stands in brackets.
@@ -42,8 +75,10 @@ func watch(s string) (*bgp.BFD, error) {
 
 var attrs = new(bgp.Attrs) // one set for all, so that they share UPDATEs
 
-// read returns the prefixes of a file, one a line, as routes.
-func read(name string) (iter.Seq2[netip.Prefix, *bgp.Attrs], error) {
+// read returns the prefixes of a file, one a line, as routes to a peer. They are of the
+// session's own family: the engine would hold others back, as nothing here gives them
+// a next hop (bgp.Config.Families, NextHopIPv4, NextHopIPv6).
+func read(name string, peer netip.Addr) (iter.Seq2[netip.Prefix, *bgp.Attrs], error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -60,13 +95,20 @@ func read(name string) (iter.Seq2[netip.Prefix, *bgp.Attrs], error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
+		if p.Addr().Is4() != peer.Is4() {
+			return nil, fmt.Errorf("%s:%d: %v is of another family than the session with %v", name, n, p, peer)
+		}
 		prefixes = append(prefixes, p)
 	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	log.Printf("%s: %d prefixes", name, len(prefixes))
 	return func(yield func(netip.Prefix, *bgp.Attrs) bool) {
 		for _, p := range prefixes {
 			if !yield(p, attrs) {
 				return
 			}
 		}
-	}, lines.Err()
+	}, nil
 }
