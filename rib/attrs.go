@@ -39,6 +39,7 @@ type Attrs struct {
 	key    string
 	number uint32
 	refs   int
+	first  *source // that brought them, and whose octets they count as
 }
 
 func newAttrs(w *wire.Attrs, onlyToCustomer uint32, key string) *Attrs {
@@ -139,15 +140,16 @@ func appendKey(dst []byte, w *wire.Attrs, onlyToCustomer uint32) []byte {
 	return be.AppendUint32(dst, onlyToCustomer)
 }
 
-// intern returns the one copy of the attributes, with this ONLY_TO_CUSTOMER, held
-// once more.
-func (t *Table) intern(w *wire.Attrs, onlyToCustomer uint32) *Attrs {
+// intern returns the one copy of the attributes that a source brings, with this
+// ONLY_TO_CUSTOMER, held once more.
+func (t *Table) intern(src *source, w *wire.Attrs, onlyToCustomer uint32) *Attrs {
 	t.key = appendKey(t.key[:0], w, onlyToCustomer)
 	a := t.attrsByKey[string(t.key)]
 	if a == nil {
 		key := string(t.key)
 		a = newAttrs(w, onlyToCustomer, key)
-		a.number = t.attrs.Alloc()
+		a.number, a.first = t.attrs.Alloc(), src
+		src.octets += len(key)
 		*t.attrs.At(a.number) = a
 		t.attrsByKey[key] = a
 	}
@@ -157,6 +159,7 @@ func (t *Table) intern(w *wire.Attrs, onlyToCustomer uint32) *Attrs {
 
 func (t *Table) release(a *Attrs) {
 	if a.refs--; a.refs == 0 {
+		a.first.octets -= len(a.key)
 		delete(t.attrsByKey, a.key)
 		t.attrs.Free(a.number)
 		t.decision.forget()

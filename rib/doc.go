@@ -37,8 +37,8 @@
 // Invariants: the outcome depends on the paths and their ages alone, not on the
 // order of the calls that brought them; a path whose next hop is not on a
 // connected network is never used; Decide costs what changed, not what is there;
-// a neighbor never holds more live paths than its limit, and no more than twice as
-// many from sessions that are over.
+// a neighbor never holds more live paths than its limit, no more than twice as
+// many from sessions that are over, and no more octets of attributes than go with it.
 //
 // RFC 4271 §9, 4724 §4, 7313 §4, 7911 §3, 8326, 8950, 9234 §5, 9494 §4. Start reading at
 // Decide, then Table.

@@ -18,6 +18,14 @@ const DefaultLimit = 250_000
 // (RFC 7911 sets no bound): each change of one has all of them decided anew.
 const maxPathsPerPrefix = 32
 
+// A neighbor's attributes may take as many octets as those of its limit's paths that
+// each have attributesPerPath of their own, and attributesAtLeast besides. The limit alone
+// bounds no memory: an UPDATE of 64 kB can be about a single prefix.
+const (
+	attributesPerPath = 256
+	attributesAtLeast = 64 << 10
+)
+
 // Source is a neighbor that paths come from. A table never changes one.
 type Source struct {
 	Name     string     // unique

@@ -31,15 +31,16 @@ const (
 	PeerAddress
 	PathIdentifier // of two paths of one neighbor (RFC 7911)
 
-	MultipathOff  // maximum-paths is 1 for this kind of path
-	MultipathFull // as many paths as allowed are used
-	ASPathDiffers // equally long but not equal, and no multipath-relax
-	NextHopInUse  // a better path has the same next hop
-	NotBestEnough // it lost before the tie-break
-	LocalASInPath // a loop (RFC 4271 §9.1.2)
-	OwnOriginator // our own route came back (RFC 4456 §8)
-	LimitExceeded // the neighbor sent more prefixes than it may
-	TooManyPaths  // the neighbor has as many paths to this prefix as it may
+	MultipathOff       // maximum-paths is 1 for this kind of path
+	MultipathFull      // as many paths as allowed are used
+	ASPathDiffers      // equally long but not equal, and no multipath-relax
+	NextHopInUse       // a better path has the same next hop
+	NotBestEnough      // it lost before the tie-break
+	LocalASInPath      // a loop (RFC 4271 §9.1.2)
+	OwnOriginator      // our own route came back (RFC 4456 §8)
+	LimitExceeded      // the neighbor sent more prefixes than it may
+	TooManyPaths       // the neighbor has as many paths to this prefix as it may
+	AttributesExceeded // the neighbor's attributes take more memory than they may
 	reasonsEnd
 )
 
@@ -72,6 +73,7 @@ var reasonTexts = [reasonsEnd]string{
 	OwnOriginator:      "own originator ID",
 	LimitExceeded:      "maximum prefixes exceeded",
 	TooManyPaths:       "maximum paths of one prefix exceeded",
+	AttributesExceeded: "memory for attributes exceeded",
 }
 
 // String is the reason in the words that NX-OS prints after "not best reason:"

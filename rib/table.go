@@ -79,6 +79,7 @@ type source struct {
 	first    uint32 // its paths
 	count    [states]int
 	rejected map[Reason]uint64 // announcements not taken, by reason
+	octets   int               // of attributes that it was the first to bring
 
 	generation uint8 // counts its refreshes
 	refreshing bool
@@ -169,7 +170,10 @@ func (t *Table) Update(name string, u *wire.Update, now time.Time) bool {
 	within := true
 	refuse := t.refuse(src, u.Attrs)
 	a := announcement{now: now, leak: src.info.leaks(u.Attrs.OnlyToCustomer)}
-	a.attrs = t.intern(u.Attrs, src.info.marks(u.Attrs.OnlyToCustomer))
+	a.attrs = t.intern(src, u.Attrs, src.info.marks(u.Attrs.OnlyToCustomer))
+	if refuse == OK && a.attrs.refs == 1 && src.octets > attributesAtLeast+attributesPerPath*src.info.Limit {
+		refuse = AttributesExceeded
+	}
 	for i, p := range u.NLRI {
 		if wire.FamilyOf(p) != t.family {
 			continue

@@ -242,6 +242,49 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// A neighbor that gives every path a lot of attributes of its own is bounded, too.
+func TestAttributesAreBounded(t *testing.T) {
+	tab := newTable()
+	name := node(112).String()
+	tab.Up(Source{Name: name, Addr: node(112), AS: 65211, RouterID: node(112), Limit: 10})
+	send := func(n, node int) {
+		name, u := announce(node, vip(n))
+		u.Attrs.Communities = make([]wire.Community, 4000) // 16 kB
+		u.Attrs.MED = wire.Some(uint32(n))
+		tab.Update(name, u, at(n))
+	}
+	held := func() (n int) {
+		for i := range 10 {
+			if _, ok := tab.Lookup(vip(i)); ok {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 10 {
+		send(i, 112)
+	}
+	if s, _ := tab.Source(name); s.Paths != 4 || s.Rejected[AttributesExceeded] != 6 || tab.attrs.Len() != 4 {
+		t.Errorf("%d paths, %d attributes: %v", s.Paths, tab.attrs.Len(), s.Rejected)
+	}
+	send(3, 112) // nothing new
+	send(9, 113) // not its
+	send(9, 112)
+	if s, _ := tab.Source(name); held() != 5 || s.Paths != 5 {
+		t.Errorf("%d prefixes, %d of its paths", held(), s.Paths)
+	}
+	tab.feed(at(20))(withdraw(112, vip(0)))
+	send(8, 112)
+	if held() != 5 {
+		t.Errorf("%d prefixes after one made room", held())
+	}
+	tab.Forget(node(113).String())
+	tab.Forget(name)
+	if tab.Decide(nil); tab.attrs.Len() != 0 {
+		t.Errorf("%d attributes are left", tab.attrs.Len())
+	}
+}
+
 func announceAt(n int, now time.Time, prefixes ...netip.Prefix) (string, *wire.Update, time.Time) {
 	name, u := announce(n, prefixes...)
 	return name, u, now
