@@ -48,8 +48,10 @@ func (d *bird) conf() string {
 		if n.hold != nil {
 			fmt.Fprintf(&b, "\thold time %d;\n", *n.hold)
 		}
+		restart, stale := n.times()
 		for option, on := range map[string]bool{
-			"graceful restart on": n.restart, "long lived graceful restart on": n.longLived,
+			fmt.Sprintf("graceful restart on; graceful restart time %d", restart):          n.restart,
+			fmt.Sprintf("long lived graceful restart on; long lived stale time %d", stale): n.longLived,
 			"enable extended messages on": n.extended, "ttl security on": n.gtsm,
 			"local role " + n.role: n.role != "",
 		} {

@@ -51,8 +51,8 @@ type neighbor struct {
 	hold *int
 	// restart offers graceful restart for longer than any test, in both roles,
 	// NOTIFICATIONs included where the daemon knows of them; longLived is stale time
-	// after that.
-	restart, longLived bool
+	// after that. brief is for one second, and four more as long-lived ones.
+	restart, longLived, brief bool
 	// role is the daemon's (RFC 9234), "provider" or "peer".
 	role string
 	// addPath sends and receives several paths; enhanced is enhanced route refresh,
@@ -62,6 +62,14 @@ type neighbor struct {
 }
 
 func (n neighbor) internal() bool { return n.as == switchAS }
+
+// times are those of graceful restart, in seconds.
+func (n neighbor) times() (restart, longLived int) {
+	if n.brief {
+		return 1, 4
+	}
+	return 120, 120
+}
 
 // session is a daemon's view of a session.
 type session struct {
@@ -89,6 +97,8 @@ type route struct {
 	prefix                        netip.Prefix
 	med                           uint32
 	communities, largeCommunities []string
+	// ownHop leaves the next hop to the daemon, as it would choose it.
+	ownHop bool
 }
 
 // exported are the ranges that daemons announce, to everybody: their own prefixes

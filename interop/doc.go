@@ -35,6 +35,7 @@
 //	10,000 prefixes                                                yes      yes      yes      yes
 //	we shut down with a text                                       yes      yes      yes      yes
 //	we reset with a text                                           –        yes      yes      yes
+//	we refuse, for too many prefixes                               yes      yes      yes      yes
 //	we ask for an enhanced refresh                                 yes      yes      –        –
 //	the daemon asks for an enhanced refresh                        –        –        yes      –
 //	extended messages                                              yes      yes      –        –
@@ -43,12 +44,14 @@
 //	the daemon provides                                            yes      yes      yes      –
 //	roles do not match                                             yes      yes      yes      –
 //	IPv4 by an IPv6 next hop                                       yes      yes      –        yes
+//	the daemon's own next hops                                     –        –        –        yes
 //	TTL security                                                   yes      yes      yes      yes
 //	we drain                                                       yes      yes      yes      yes
 //	link bandwidth                                                 yes      yes      –        yes
 //	a dynamic neighbor                                             yes      yes      yes      yes
 //	we restart gracefully                                          yes      yes      yes      yes
 //	our routes are long-lived                                      yes      yes      –        yes
+//	we change, with NOTIFICATIONs in graceful restart              yes      –        –        yes
 //	the daemon resets, with NOTIFICATIONs in graceful restart      yes      –        –        yes
 //	killed                                                         yes      yes      yes      yes
 //	killed, with graceful restart                                  yes      yes      –        yes
@@ -57,12 +60,18 @@
 //
 //   - OpenBGPD takes the next hop of the family that is not the session's from the
 //     loopback: ::1, which we treat as withdrawn, unless there is another address.
-//     Killed alone, its parent's children say goodbye.
+//     Killed alone, its parent's children say goodbye. Version 7.7 counts a request
+//     for a route refresh and sends nothing, neither to us nor to FRR, whose request is
+//     the same octets. With enhanced refresh and without graceful restart it begins
+//     every session with a BoRR and never sends the EoRR; we pass over a BoRR before
+//     the End-of-RIB (RFC 7313 §4), and package router waits for no EoRR forever.
 //   - GoBGP announces its session's address as the next hop of both families: IPv6
-//     with a mapped IPv4 address, which we take, and IPv4 with an IPv6 address
-//     although nobody agreed on that (RFC 8950), for which we end the session. It does
-//     not pass on routes to a neighbor whose AS is in their path. It takes no
-//     connection for seconds after a refused one, and for 30 s after a reset.
+//     with a mapped IPv4 address, which is heard and leads nowhere, and IPv4 with an
+//     IPv6 address, agreed on (RFC 8950) or not. FRR uses both, as far as its kernel
+//     takes them, BIRD ignores both, OpenBGPD ends the session for the second, which we
+//     treat as withdrawn. It does not pass on routes to a neighbor whose AS is in their
+//     path. It takes no connection for seconds after a refused one, and for 30 s after
+//     a reset.
 //   - FRR's bgpd 8.4 may die when a route-map in use is deleted and made again.
 //   - BIRD leaves out the MED of static routes unless its export filter sets it.
 //   - tshark 4.0 does not decode extended messages (RFC 8654).

@@ -23,6 +23,15 @@ func weRestart(c *bgp.Config) { c.GracefulRestart = &bgp.GracefulRestart{Restart
 // what the daemon says of a NOTIFICATION's text.
 const text = "replace the fan"
 
+// tooMany is what the daemons say of Cease, maximum number of prefixes reached (RFC
+// 4486 §4).
+var tooMany = map[string]string{
+	"FRR":      `"lastNotificationReason":"Cease\/Maximum Number of Prefixes Reached"`,
+	"BIRD":     "Received: Maximum number of prefixes reached",
+	"OpenBGPD": `"last_error_received": "Cease, received max-prefix exceeded"`,
+	"GoBGP":    "notification-received code 6(cease) subcode 1(maximum number of prefixes reached)",
+}
+
 var noRole = map[string]string{"GoBGP": "it does not know roles"}
 
 // extensions are the stories of what came after RFC 4271.
@@ -41,8 +50,15 @@ var extensions = []story{
 		s.Reset(text, "switch")
 		s.wantWords(s.daemon, s.n, text)
 	}},
+	{name: "we refuse, for too many prefixes", tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1))
+		s.wantRoute(s.prefix4(1), nil)
+		s.Refuse("switch", &wire.Notification{Code: wire.CodeCease, Subcode: wire.SubCeaseMaxPrefixes})
+		s.wantWords(s.daemon, s.n, tooMany[s.name])
+		s.wantNone(s.daemon, s.n, s.prefix4(1))
+	}},
 	{name: "we ask for an enhanced refresh", neighbor: func(n *neighbor) { n.enhanced = true }, peer: weRestart, lacks: map[string]string{
-		"GoBGP": "it does not know enhanced route refresh", "OpenBGPD": "7.7 gives no answer on a session that is new",
+		"GoBGP": "it does not know enhanced route refresh", "OpenBGPD": "7.7 answers no request",
 	}, tell: func(s *scene) {
 		s.must(s.originate(route{prefix: netip.MustParsePrefix("2001:db8:ffff:2::/64")}))
 		s.hear("2001:db8:ffff:2::/64")
@@ -186,6 +202,16 @@ var extensions = []story{
 			return err
 		})
 	}},
+	{name: "the daemon's own next hops", lacks: map[string]string{
+		"FRR": "the stories above have its own", "BIRD": "the stories above have its own", "OpenBGPD": "the stories above have its own",
+	}, tell: func(s *scene) {
+		s.up(1)
+		s.must(s.originate(route{prefix: netip.MustParsePrefix("2001:db8:ffff:253::/64"), ownHop: true}))
+		if a := s.hear("2001:db8:ffff:253::/64"); a.NextHop6 != netip.MustParseAddr("::ffff:10.10.2.210") {
+			s.t.Errorf("IPv6 over an IPv4 session by %v", a.NextHop6)
+		}
+		s.must(s.withdraw(netip.MustParsePrefix("2001:db8:ffff:253::/64")))
+	}},
 	{name: "TTL security", neighbor: func(n *neighbor) { n.gtsm = true }, peer: func(c *bgp.Config) { c.TTLSecurity = 1 }, tell: func(s *scene) {
 		s.announce("switch", incomplete, s.prefix4(1))
 		s.wantRoute(s.prefix4(1), nil)
@@ -278,6 +304,31 @@ var extensions = []story{
 			}
 			return nil
 		})
+	}},
+	{name: "we change, with NOTIFICATIONs in graceful restart", neighbor: func(n *neighbor) { restart(n); passive(n) }, peer: weRestart, lacks: map[string]string{
+		"BIRD": "2.0.12 does not know RFC 8538", "OpenBGPD": "7.7 does not know RFC 8538",
+	}, tell: func(s *scene) {
+		s.announce("switch", incomplete, s.prefix4(1))
+		s.wantRoute(s.prefix4(1), nil)
+		stale := func(want bool) {
+			s.t.Helper()
+			s.wantRoute(s.prefix4(1), func(p path) error {
+				if p.stale != want {
+					return fmt.Errorf("stale: %v", p.stale)
+				}
+				return nil
+			})
+		}
+		// The session ends with a NOTIFICATION, and as both are passive now none begins.
+		s.change(func(c *bgp.Config) {
+			weRestart(c)
+			c.Passive = true
+		})
+		s.down()
+		stale(true)
+		s.change(weRestart)
+		s.up(2)
+		stale(false)
 	}},
 	{name: "the daemon resets, with NOTIFICATIONs in graceful restart", neighbor: restart, peer: weRestart, lacks: map[string]string{
 		"BIRD": "2.0.12 does not know RFC 8538", "OpenBGPD": "7.7 does not know RFC 8538",

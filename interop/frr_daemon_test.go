@@ -18,18 +18,20 @@ type frr struct {
 func (d *frr) start(neighbors []neighbor) {
 	d.l.t.Helper()
 	var b, v4, v6 strings.Builder
+	// Both are offered to all.
+	restart, stale := neighbors[0].times()
 	fmt.Fprintf(&b, `router bgp %d
  bgp router-id 1.1.1.1
  no bgp ebgp-requires-policy
  no bgp network import-check
  no bgp default ipv4-unicast
  coalesce-time 10
- bgp graceful-restart restart-time 120
+ bgp graceful-restart restart-time %d
  bgp graceful-restart notification
  bgp graceful-restart preserve-fw-state
-`, switchAS)
+`, switchAS, restart)
 	if slices.ContainsFunc(neighbors, func(n neighbor) bool { return n.longLived }) {
-		fmt.Fprint(&b, " bgp long-lived-graceful-restart stale-time 120\n") // offered to all
+		fmt.Fprintf(&b, " bgp long-lived-graceful-restart stale-time %d\n", stale)
 	}
 	for _, n := range neighbors {
 		line := func(format string, args ...any) {

@@ -41,8 +41,9 @@ idle-hold-time-after-reset = 1
 		if n.hold != nil {
 			fmt.Fprintf(&b, "hold-time = %d\n", *n.hold)
 		}
+		restart, stale := n.times()
 		if n.restart {
-			fmt.Fprintf(&b, "[neighbors.graceful-restart.config]\nenabled = true\nnotification-enabled = true\nlong-lived-enabled = %v\nrestart-time = 120\n", n.longLived)
+			fmt.Fprintf(&b, "[neighbors.graceful-restart.config]\nenabled = true\nnotification-enabled = true\nlong-lived-enabled = %v\nrestart-time = %d\n", n.longLived, restart)
 		}
 		if n.gtsm {
 			b.WriteString("[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n")
@@ -56,7 +57,7 @@ idle-hold-time-after-reset = 1
 				b.WriteString("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n")
 			}
 			if n.longLived {
-				b.WriteString("[neighbors.afi-safis.long-lived-graceful-restart.config]\nenabled = true\nrestart-time = 120\n")
+				fmt.Fprintf(&b, "[neighbors.afi-safis.long-lived-graceful-restart.config]\nenabled = true\nrestart-time = %d\n", stale)
 			}
 		}
 	}
@@ -225,11 +226,13 @@ func (d *gobgp) originate(r route) error {
 		args = append(args, "med", fmt.Sprint(r.med))
 	}
 	// Left alone it announces its session's address as the next hop of both families.
-	hop := switch4
-	if r.prefix.Addr().Is6() {
-		hop = switch6
+	if !r.ownHop {
+		hop := switch4
+		if r.prefix.Addr().Is6() {
+			hop = switch6
+		}
+		args = append(args, "nexthop", hop.String())
 	}
-	args = append(args, "nexthop", hop.String())
 	_, err := d.ask(nil, args...)
 	return err
 }

@@ -245,6 +245,22 @@ func (l *lab) wantKernel(prefix string, hops ...string) {
 	})
 }
 
+// wantRoute waits for what "ip route show" says of a destination; "" is nothing.
+func (m machine) wantRoute(l *lab, to, want string) {
+	l.t.Helper()
+	l.eventually("kernel route to "+to, func() error {
+		family := "-4"
+		if strings.Contains(to, ":") {
+			family = "-6"
+		}
+		out, err := m.Output(l.t.Context(), "ip", family, "route", "show", to)
+		if err == nil && (want == "" && out != "" || !strings.Contains(out, want)) {
+			err = fmt.Errorf("%q, want %q", out, want)
+		}
+		return err
+	})
+}
+
 // speaker is one of ours, on a node.
 type speaker struct {
 	*bgp.Server

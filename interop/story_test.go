@@ -201,7 +201,7 @@ func (s *scene) exchange() {
 	}
 	for prefix, hop := range map[string]netip.Addr{fmt.Sprintf("198.18.%d.0/24", node): switch4, fmt.Sprintf("2001:db8:ffff:%d::/64", node): switch6} {
 		own = append(own, prefix)
-		s.must(s.originate(route{netip.MustParsePrefix(prefix), 9, []string{"65210:5", "65210:6"}, []string{"65210:1:2"}}))
+		s.must(s.originate(route{prefix: netip.MustParsePrefix(prefix), med: 9, communities: []string{"65210:5", "65210:6"}, largeCommunities: []string{"65210:1:2"}}))
 		a := s.hear(prefix)
 		got := a.NextHop
 		if hop.Is6() {

@@ -34,6 +34,7 @@ func TestSwitch(t *testing.T) {
 		"reload":                switchReload,
 		"avoids a dead node":    switchAvoidsADeadNode,
 		"hears":                 switchHearsDaemons,
+		"keeps long-lived":      switchKeepsLongLived,
 		"loses 10,000 of three": switchLosesOneOfThree,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -381,8 +382,9 @@ func switchHearsDaemons(t *testing.T, program string) {
 			defer l.capture(onSegment).check("bgp")
 			us := l.nodes[0] // the lab runs daemons at the switch's address; here that is a node's
 			d := x.make(l)
+			over4 := neighbor{name: "over4", local: switch4, remote: us.v4, as: nodeAS, password: "Sesame"}
 			d.start([]neighbor{
-				{name: "over4", local: switch4, remote: us.v4, as: nodeAS, password: "Sesame"},
+				over4,
 				{name: "over6", local: switch6, remote: us.v6, as: nodeAS},
 			})
 			for _, r := range []route{
@@ -406,23 +408,14 @@ router bgp 65211
   neighbor 10.10.2.210 remote-as 65210
     password 0 Sesame
     address-family ipv4 unicast
+      maximum-prefix 2
   neighbor 2001:db8:2::210
     remote-as 65210
     address-family ipv6 unicast
 `)
-			kernel := func(args, want string) {
-				t.Helper()
-				l.eventually("kernel route "+args, func() error {
-					out, err := us.Output(t.Context(), "ip", strings.Fields(args)...)
-					if err == nil && (want == "" && out != "" || !strings.Contains(out, want)) {
-						err = fmt.Errorf("%q, want %q", out, want)
-					}
-					return err
-				})
-			}
-			kernel("route show 198.18.1.1", "via 10.10.2.210 dev eth0")
-			kernel("route show 198.18.2.0/24", "via 10.10.2.210 dev eth0")
-			kernel("-6 route show 2001:db8:ffff::1", "via 2001:db8:2::210 dev eth0")
+			us.wantRoute(l, "198.18.1.1", "via 10.10.2.210 dev eth0")
+			us.wantRoute(l, "198.18.2.0/24", "via 10.10.2.210 dev eth0")
+			us.wantRoute(l, "2001:db8:ffff::1", "via 2001:db8:2::210 dev eth0")
 			sw.want("show ip bgp", `^\*>e198\.18\.1\.1/32 +10\.10\.2\.210 .* 65210 [i?]$`, `^\*>e198\.18\.2\.0/24 +10\.10\.2\.210 +77 +0 65210 [i?]$`)
 			sw.want("show ip bgp 198.18.2.0/24", `MED 77, localpref 100`, `Community: 65210:1$`)
 			sw.want("show bgp ipv6 unicast summary", `^2001:db8:2::210 +4 65210 .* 1 *$`)
@@ -430,11 +423,18 @@ router bgp 65211
 			sw.want("show ip bgp neighbors 10.10.2.210", "TCP MD5 authentication is enabled", "hold time = 9, keepalive interval is 3 seconds")
 
 			l.must(d.withdraw(netip.MustParsePrefix("198.18.1.1/32")))
-			kernel("route show 198.18.1.1", "")
+			us.wantRoute(l, "198.18.1.1", "")
 			sw.want("show ip bgp summary", ` 1 *$`)
+
+			// More than maximum-prefix.
+			for _, p := range []string{"198.18.3.0/24", "198.18.4.0/24"} {
+				l.must(d.originate(route{prefix: netip.MustParsePrefix(p)}))
+			}
+			us.wantRoute(l, "198.18.2.0/24", "")
+			l.wantWords(d, over4, tooMany[x.name])
+			sw.want("show ip bgp summary", `^10\.10\.2\.210 .* Idle \(PfxCt\) *$`)
 			d.kill() // FRR's routes would be kept otherwise, as it restarts gracefully
-			kernel("route show 198.18.2.0/24", "")
-			kernel("-6 route show 2001:db8:ffff::1", "")
+			us.wantRoute(l, "2001:db8:ffff::1", "")
 		})
 	}
 }
