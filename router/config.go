@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos/bgp"
@@ -130,11 +129,13 @@ func (n *Neighbor) active() bool { return !n.Shutdown && len(n.Families) > 0 }
 
 // Validate says what makes the configuration unusable.
 func (c *Config) Validate() error {
+	seen := make(map[string]bool, len(c.Neighbors))
 	for i := range c.Neighbors {
 		n := &c.Neighbors[i]
-		if slices.ContainsFunc(c.Neighbors[:i], func(o Neighbor) bool { return o.Name() == n.Name() }) {
+		if seen[n.Name()] {
 			return fmt.Errorf("neighbor %s is given twice", n.Name())
 		}
+		seen[n.Name()] = true
 		session := n.session(c)
 		if err := session.Validate(); err != nil {
 			return err
@@ -143,13 +144,13 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-func (c *Config) neighbor(name string) *Neighbor {
+// byName are the neighbors by their names.
+func (c *Config) byName() map[string]*Neighbor {
+	out := make(map[string]*Neighbor, len(c.Neighbors))
 	for i := range c.Neighbors {
-		if c.Neighbors[i].Name() == name {
-			return &c.Neighbors[i]
-		}
+		out[c.Neighbors[i].Name()] = &c.Neighbors[i]
 	}
-	return nil
+	return out
 }
 
 func (c *Config) policy(f wire.Family) rib.Policy {

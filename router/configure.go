@@ -34,8 +34,8 @@ func (r *Router) Set(c Config) error {
 // that no session comes up in a table that is about to go. It returns the neighbors
 // that were shut and are configured anew.
 func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
-	old := r.config
-	r.config = c
+	old, before := r.config, r.byName
+	r.config, r.byName = c, c.byName()
 	if r.tables == nil || c.AS != old.AS || c.RouterID != old.RouterID {
 		r.dropTables()
 		r.tables = map[wire.Family]*rib.Table{
@@ -50,8 +50,8 @@ func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 	if err := r.opt.FIB.Resilient(c.Resilient); err != nil {
 		r.refused(err)
 	}
-	for i := range old.Neighbors {
-		if name := old.Neighbors[i].Name(); c.neighbor(name) == nil {
+	for name := range before {
+		if r.byName[name] == nil {
 			r.forget(name)
 		}
 	}
@@ -65,7 +65,7 @@ func (r *Router) configure(c Config, now time.Time) (readmitted []string) {
 		if d := r.dynamic[peer]; d != nil {
 			name = d.template
 		}
-		if !reflect.DeepEqual(old.neighbor(name), c.neighbor(name)) {
+		if !reflect.DeepEqual(before[name], r.byName[name]) {
 			delete(r.tripped, peer)
 			readmitted = append(readmitted, peer)
 		}

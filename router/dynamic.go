@@ -27,11 +27,11 @@ type dynamic struct {
 // neighbor returns the settings of a neighbor: its own, or those of the prefix that
 // admitted it. The caller holds mu.
 func (r *Router) neighbor(peer string) *Neighbor {
-	if n := r.config.neighbor(peer); n != nil {
+	if n := r.byName[peer]; n != nil {
 		return n
 	}
 	if d := r.dynamic[peer]; d != nil {
-		return r.config.neighbor(d.template)
+		return r.byName[d.template]
 	}
 	return nil
 }
@@ -39,7 +39,7 @@ func (r *Router) neighbor(peer string) *Neighbor {
 // admit makes a neighbor known that the speaker let in by a prefix, unless it is not
 // configured any more.
 func (r *Router) admit(peer string, s *bgp.SessionStatus) *Neighbor {
-	n := r.config.neighbor(s.Config.Template)
+	n := r.byName[s.Config.Template]
 	if n == nil || !n.Prefix.IsValid() {
 		return nil
 	}

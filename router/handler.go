@@ -114,7 +114,7 @@ func (r *Router) handle(e event, now time.Time) {
 		return
 	}
 	n := r.neighbor(e.peer)
-	if e.up != nil && r.config.neighbor(e.peer) == nil {
+	if e.up != nil && r.byName[e.peer] == nil {
 		n = r.admit(e.peer, e.up)
 	}
 	if n == nil { // its last words after it was removed

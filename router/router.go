@@ -90,6 +90,7 @@ type Router struct {
 
 	mu        sync.Mutex
 	config    Config
+	byName    map[string]*Neighbor // of config
 	started   time.Time
 	tables    map[wire.Family]*rib.Table
 	networks  []rib.Connected
