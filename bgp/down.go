@@ -66,7 +66,8 @@ type Down struct {
 	// CausePeerNotification, else sent. Nil if none was.
 	Notification *wire.Notification
 	// Err is what the transport said, for CauseConnectionLost and
-	// CauseConnectFailed.
+	// CauseConnectFailed, or what in the peer's OPEN is not as configured, for
+	// CauseProtocolError. It may be nil.
 	Err error
 	// Retain says for which families, and for how long, the routes of a session that
 	// was Established are to be kept as stale (RFC 4724 §4.2); those of any other

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -293,7 +294,7 @@ func (m *Machine) openReceived(now time.Time, l *link, o *wire.Open) {
 		return
 	}
 	if n := m.refuse(o); n != nil { // event 22
-		m.drop(now, l, Down{Cause: CauseProtocolError, Notification: n})
+		m.drop(now, l, Down{Cause: CauseProtocolError, Notification: n, Err: m.mismatch(o, n)})
 		return
 	}
 	l.open = o
@@ -311,6 +312,21 @@ func (m *Machine) openReceived(now time.Time, l *link, o *wire.Open) {
 	l.state = OpenConfirm
 	l.holdAt = after(now, l.hold)
 	m.keepalive(now, l)
+}
+
+// mismatch tells our operator what the peer said that is not as configured: the
+// NOTIFICATION has no place for it. Nil where the codes say it all.
+func (m *Machine) mismatch(o *wire.Open, n *wire.Notification) error {
+	switch {
+	case n.Code != wire.CodeOpen:
+	case n.Subcode == wire.SubOpenBadPeerAS && m.cfg.AnyExternal:
+		return fmt.Errorf("the peer is of AS %d, our own", o.PeerAS())
+	case n.Subcode == wire.SubOpenBadPeerAS:
+		return fmt.Errorf("the peer is of AS %d, and AS %d is configured", o.PeerAS(), m.cfg.RemoteAS)
+	case n.Subcode == wire.SubOpenBadID:
+		return fmt.Errorf("the peer has our own identifier %v", o.ID)
+	}
+	return nil
 }
 
 // refuse checks what an OPEN says against the configuration (RFC 4271 §6.2).

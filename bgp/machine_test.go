@@ -318,6 +318,25 @@ func TestOpenThatDoesNotFit(t *testing.T) {
 	}
 }
 
+// The code alone does not tell the operator which of the two has the wrong number.
+func TestOpenThatDoesNotFitSaysWhy(t *testing.T) {
+	for _, r := range []struct {
+		edit func(*bgp.Config)
+		open *wire.Open
+		want string
+	}{
+		{func(*bgp.Config) {}, wire.NewOpen(65009, 90, hostB, both...), "the peer is of AS 65009, and AS 65002 is configured"},
+		{func(c *bgp.Config) { c.RemoteAS, c.AnyExternal = 0, true }, wire.NewOpen(65001, 90, hostB, both...), "the peer is of AS 65001, our own"},
+		{func(c *bgp.Config) { c.RemoteAS = 65001 }, wire.NewOpen(65001, 90, hostA, both...), "the peer has our own identifier " + hostA.String()},
+	} {
+		b := in(bgp.OpenSent, r.edit)
+		b.do(bgp.OpenReceived{Conn: 1, Open: r.open})
+		if said := b.Info().Error.Down.String(); !strings.HasSuffix(said, ": "+r.want) {
+			t.Errorf("%q, want %q at its end", said, r.want)
+		}
+	}
+}
+
 func TestTimersAreTheLowerOfBoth(t *testing.T) {
 	for _, r := range []struct {
 		ours       *time.Duration
