@@ -93,7 +93,7 @@ func (r *Router) trip(s side, limit PrefixLimit, now time.Time) {
 	}
 	r.tripped[s.peer] = v
 	r.refusals = append(r.refusals, refusal{s.peer, wire.MaxPrefixes(s.family, uint32(limit.max()))})
-	r.log.Error("neighbor exceeds its maximum of prefixes and is shut", "peer", s.peer, "family", s.family.String(), "maximum", limit.max(), "for", limit.Restart)
+	r.log.Error("neighbor exceeds its maximum of prefixes and is shut", "peer", s.peer, "family", s.family.String(), "maximum", limit.max(), "for", limit.Restart.String())
 }
 
 // readmit lets neighbors in again whose time has come.

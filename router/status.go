@@ -46,6 +46,7 @@ type NeighborStatus struct {
 	Dynamic    bool                           `json:"dynamic,omitempty"`
 	Config     Neighbor                       `json:"-"`
 	Tripped    bool                           `json:"tripped,omitempty"`
+	Shutdown   bool                           `json:"shutdown,omitempty"` // by configuration
 	HasSession bool                           `json:"-"`
 	Session    bgp.SessionStatus              `json:"-"`
 	Sources    map[wire.Family]rib.SourceView `json:"-"`
@@ -129,7 +130,7 @@ func (r *Router) Status() Status {
 // status is that of one neighbor. The caller holds mu.
 func (r *Router) status(name string, n Neighbor, sessions map[string]bgp.SessionStatus) NeighborStatus {
 	v := NeighborStatus{
-		Name: name, Addr: n.Addr, AS: n.AS, Description: n.Description, Config: n, Tripped: r.tripped[name] != nil,
+		Name: name, Addr: n.Addr, AS: n.AS, Description: n.Description, Config: n, Tripped: r.tripped[name] != nil, Shutdown: n.Shutdown,
 		State: bgp.Idle.String(), Since: r.downSince[name], Sources: make(map[wire.Family]rib.SourceView),
 	}
 	if !v.Addr.IsValid() {

@@ -235,14 +235,36 @@ func backends(list []proxy.Backend) string {
 	return strings.Join(parts, " ")
 }
 
-func showSwitch(w io.Writer, st *router.Status, now time.Time) {
+func showSwitch(w io.Writer, st *switchStatus, now time.Time) {
 	fmt.Fprintf(w, "Switch of AS %d, router ID %s\n", st.AS, st.RouterID)
 	fmt.Fprintf(w, "  Networks:       %d of IPv4 by %d paths, %d of IPv6 by %d paths\n", st.IPv4.Networks, st.IPv4.Paths, st.IPv6.Networks, st.IPv6.Paths)
 	fmt.Fprintf(w, "  Kernel:         %d routes\n", st.KernelRoutes)
 
-	neighbors := table{{"NEIGHBOR", "AS", "STATE", "SINCE", "PATHS", "LAST ERROR"}}
+	neighbors := table{{"NEIGHBOR", "AS", "STATE", "SINCE", "BFD", "PATHS", "LAST ERROR"}}
 	for _, n := range st.Neighbors {
-		neighbors.row(n.Addr, n.AS, n.State, age(now, n.Since), n.Paths, n.LastError)
+		neighbors.row(n.Name, n.AS, neighborState(&n), age(now, n.Since), pathState(st.BFD, n.Name), n.Paths, n.LastError)
 	}
 	neighbors.write(w)
+}
+
+// neighborState is the state of a neighbor's session, and who keeps it there.
+func neighborState(n *router.NeighborStatus) string {
+	switch {
+	case n.Shutdown:
+		return n.State + " (shut)"
+	case n.Tripped:
+		return n.State + " (too many prefixes)"
+	}
+	return n.State
+}
+
+// pathState is the state of the BFD session that watches the path to a neighbor; empty
+// if none does.
+func pathState(sessions []bfdSession, neighbor string) string {
+	for _, s := range sessions {
+		if s.Neighbor == neighbor {
+			return s.State
+		}
+	}
+	return ""
 }

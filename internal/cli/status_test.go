@@ -96,13 +96,16 @@ func statuses() map[string]any {
 				{Addr: ip("0.0.0.0"), Port: 31265, Protocol: pharos.TCP, Kind: dataplane.NodePort, Action: dataplane.Reject},
 			}}},
 		},
-		"switch": router.Status{
+		"switch": switchStatus{BFD: []bfdSession{{Neighbor: "10.10.2.112", State: "Up"}}, Status: router.Status{
 			AS: 65210, RouterID: ip("1.1.1.1"), KernelRoutes: 1, IPv4: rib.Summary{Networks: 1, Paths: 3},
 			Neighbors: []router.NeighborStatus{
-				{Addr: ip("10.10.2.112"), AS: 65211, State: bgp.Established.String(), Since: before(30 * time.Second), Paths: 1},
-				{Addr: ip("10.10.2.113"), AS: 65211, State: bgp.Idle.String(), Since: before(3 * time.Minute), LastError: "hold timer expired"},
+				{Name: "10.10.2.112", Addr: ip("10.10.2.112"), AS: 65211, State: bgp.Established.String(), Since: before(30 * time.Second), Paths: 1},
+				{Name: "10.10.2.113", Addr: ip("10.10.2.113"), AS: 65211, State: bgp.Idle.String(), Since: before(3 * time.Minute), LastError: "hold timer expired"},
+				{Name: "10.10.2.114", Addr: ip("10.10.2.114"), AS: 65211, State: bgp.Idle.String(), Shutdown: true},
+				{Name: "10.10.2.115", Addr: ip("10.10.2.115"), AS: 65211, State: bgp.Idle.String(), Tripped: true},
+				{Name: "Ethernet1-3", State: bgp.Idle.String()}, // nobody found there yet
 			},
-		},
+		}},
 	}
 }
 
