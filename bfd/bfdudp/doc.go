@@ -2,7 +2,7 @@
 //
 // It speaks no BFD: package bfd does. Sockets are opened in the network namespace of
 // the thread that calls Open, whatever thread uses them later. It needs no privilege but
-// for session on a device (SO_BINDTODEVICE, before Linux 5.7) and for echoes
+// for sessions on a device (SO_BINDTODEVICE, before Linux 5.7) and for echoes
 // (CAP_NET_RAW).
 //
 //	ports 3784, 4784 × IPv4, IPv6 ─ recvmmsg ─┐  SO_TIMESTAMPNS, IP_PKTINFO, IP_RECVTTL

@@ -548,7 +548,7 @@ func TestComplete(t *testing.T) {
 	}
 	_, help := Complete("show ip bgp ")
 	text := strings.Join(help, "\n")
-	for _, want := range []string{"  <CR>", "  <a.b.c.d/len>", "  neighbors        BGP neighbors", "  |  "} {
+	for _, want := range []string{"  <CR>", "  <a.b.c.d/len>", "  neighbors        Neighbors and their sessions", "  |  "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("help lacks %q:\n%s", want, text)
 		}

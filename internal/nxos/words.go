@@ -50,7 +50,7 @@ var wordHelp = map[string]string{
 	"hostname": "Name of the switch", "ibgp": "Internal paths", "interface": "Interface",
 	"ip": "IPv4", "ipv4": "IPv4 address family", "ipv6": "IPv6", "log-neighbor-changes": "Log ups and downs",
 	"maximum-paths": "Number of parallel paths", "maximum-prefix": "Limit of prefixes",
-	"multipath-relax": "Equally long AS paths will do", "neighbor": "BGP neighbor", "neighbors": "BGP neighbors",
+	"multipath-relax": "Equally long AS paths will do", "neighbor": "BGP neighbor", "neighbors": "Neighbors and their sessions",
 	"no": "Undo", "passive": "The neighbor connects", "password": "Key of TCP MD5 signatures",
 	"remote-as": "AS of the neighbor", "route": "Routing table", "router": "Routing protocol",
 	"router-id": "BGP identifier", "running-config": "Configuration in force", "secondary": "Further address",
