@@ -33,6 +33,7 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 			next        bgp.ConnID
 			dialing     bool
 			established bgp.ConnID
+			kept        bool       // routes of the last session are retained
 			restarting  bool       // as the next OPEN has to say
 			last        *wire.Open // of the Established session's peer
 			offered     = map[bgp.ConnID]*wire.Open{}
@@ -153,12 +154,17 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 					if established != 0 || !open[f.Conn] {
 						fail("up on %d while on %d", f.Conn, established)
 					}
-					established, last, restarting = f.Conn, offered[f.Conn], false
+					established, last, restarting, kept = f.Conn, offered[f.Conn], false, false
 					ups++
 				case bgp.Deliver:
 					if f.Conn != established {
 						fail("delivers from %d while on %d", f.Conn, established)
 					}
+				case bgp.Abandoned:
+					if established != 0 || !kept || e != (bgp.PathDown{}) {
+						fail("abandons after %v, kept %t", e, kept)
+					}
+					kept = false
 				case bgp.Ended:
 					if established == 0 || open[established] {
 						fail("ended while on %d, open %v", established, open)
@@ -168,7 +174,7 @@ func TestMachineKeepsItsPromises(t *testing.T) {
 					} else if why == "" && len(f.Down.Retain) != 1 {
 						fail("%v: retains %v", f.Down, f.Down.Retain)
 					}
-					established = 0
+					established, kept = 0, len(f.Down.Retain) > 0
 				}
 			}
 			if (established != 0) != (b.State() == bgp.Established) {

@@ -60,7 +60,7 @@
 //	  stale, for Restart ─ not back ─▶ long-lived stale, for LongLived (RFC 9494) ─▶ gone
 //	                 │ back: Preserved has the family, or its routes are gone
 //	                 ▼
-//	  announced again, or gone with End-of-RIB
+//	  announced again, or gone with End-of-RIB; gone at once if the path is found dead meanwhile
 //
 // The engine says which routes and for how long; who keeps the table acts on it.
 //

@@ -124,6 +124,9 @@ type (
 	Deliver struct{ Conn ConnID }
 	// Ended says that the Established session is over: its routes are gone.
 	Ended struct{ Down Down }
+	// Abandoned says that the routes which Ended.Down.Retain named are gone now: the
+	// path to the peer is dead (RFC 5882 §4.3).
+	Abandoned struct{}
 	// Failed says that an attempt came to nothing before it was Established.
 	Failed struct{ Down Down }
 	// Probe asks whether the peer's TCP acknowledged anything on the connection in
@@ -142,5 +145,6 @@ func (Close) effect()         {}
 func (Up) effect()            {}
 func (Deliver) effect()       {}
 func (Ended) effect()         {}
+func (Abandoned) effect()     {}
 func (Failed) effect()        {}
 func (Probe) effect()         {}

@@ -43,6 +43,7 @@ type Machine struct {
 	out  []Effect
 
 	started    bool
+	retained   bool // the last session's routes are kept, and there is no other yet
 	restarting bool // no session was Established since we came back (RFC 4724 §4.1)
 	// trying is the state while there is no connection: Idle, Connect or Active.
 	trying  State
@@ -181,10 +182,12 @@ func (m *Machine) step(now time.Time, in Event) {
 			m.drop(now, l, Down{Cause: CauseSendHoldTimer})
 		}
 	case PathDown:
-		// Below Established there is nothing that the path's loss could take away.
+		// BFD goes before graceful restart, on the peer's side as well.
 		if l := m.established(); l != nil {
-			// BFD goes before graceful restart, on the peer's side as well.
 			m.drop(now, l, Down{Cause: CausePathDown, Notification: m.hard(l, cease(wire.SubCeaseBFDDown))})
+		} else if m.retained {
+			m.retained = false
+			m.emit(Abandoned{})
 		}
 	case Alive:
 		if l := m.link(e.Conn); l != nil && l.state == Established {
@@ -379,7 +382,7 @@ func (m *Machine) establish(now time.Time, l *link) {
 		}
 	}
 	l.state, l.since = Established, now
-	m.retryAt, m.restarting = time.Time{}, false
+	m.retryAt, m.restarting, m.retained = time.Time{}, false, false
 	m.info.Establishments++
 	m.info.Error = Reset{}
 	m.emit(Up{l.id, l.session})

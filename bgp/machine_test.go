@@ -79,6 +79,8 @@ func tell(f bgp.Effect) string {
 		return "ended: " + f.Down.Cause.String()
 	case bgp.Failed:
 		return "failed: " + f.Down.Cause.String()
+	case bgp.Abandoned:
+		return "abandoned"
 	case bgp.Probe:
 		return fmt.Sprintf("probe %d", f.Conn)
 	}

@@ -275,7 +275,7 @@ func (p *peer) reconfigure() {
 		stop = Stop{CauseAdminShutdown, farewell(wire.SubCeaseShutdown, c.ShutdownText)}
 	}
 	p.step(stop)
-	before, restarting := p.m.Info(), p.m.restarting && c.GracefulRestart != nil
+	before, restarting := p.m, p.m.restarting && c.GracefulRestart != nil
 	p.cfg = c
 	p.log = p.opt.Log.With("peer", c.Name, "remote", c.who())
 	p.m = NewMachine(c, rand.Uint64())
@@ -325,6 +325,9 @@ func (p *peer) do(f Effect) {
 		p.routes.detach()
 		p.log.Log(context.Background(), f.Down.Cause.level(), "bgp session ended", "cause", f.Down.Cause.String(), "reason", f.Down.String())
 		p.opt.Handler.Closed(p.name, f.Down)
+	case Abandoned:
+		p.log.Warn("bgp peer is not waited for any more", "cause", CausePathDown.String())
+		p.opt.Handler.Abandoned(p.name)
 	case Failed:
 		p.failed(f.Down)
 	case Probe:

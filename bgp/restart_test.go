@@ -267,3 +267,22 @@ func TestGracefulRestartOfTheProcess(t *testing.T) {
 		}
 	})
 }
+
+// A path that is found dead while its peer is waited for ends the waiting: BFD goes
+// before graceful restart then, too.
+func TestPathDownEndsTheWaiting(t *testing.T) {
+	b := established(peerOpen(restarter()), gracefully(time.Minute, 0))
+	b.do(bgp.Closed{Conn: 1})
+	if got := b.do(bgp.PathDown{}); !slices.Equal(got, []string{"abandoned"}) {
+		t.Errorf("does %q", got)
+	}
+	if got := b.do(bgp.PathDown{}); len(got) > 0 {
+		t.Errorf("the second time %q", got)
+	}
+	b = established(peerOpen(restarter()), gracefully(time.Minute, 0))
+	b.do(bgp.Closed{Conn: 1}, bgp.Accepted{Conn: 2}, bgp.OpenReceived{Conn: 2, Open: peerOpen(restarter())}, bgp.KeepaliveReceived{Conn: 2},
+		bgp.Stop{Cause: bgp.CauseAdminShutdown, Notification: &wire.Notification{Code: 6, Subcode: 2}})
+	if got := b.do(bgp.PathDown{}); len(got) > 0 {
+		t.Errorf("nothing is retained: %q", got)
+	}
+}

@@ -420,4 +420,5 @@ func (nobody) EndOfRIB(string, wire.Family)      {}
 func (nobody) Refresh(string, wire.Family)       {}
 func (nobody) RefreshBegin(string, wire.Family)  {}
 func (nobody) RefreshEnd(string, wire.Family)    {}
+func (nobody) Abandoned(string)                  {}
 func (nobody) Closed(string, Down)               {}

@@ -106,6 +106,7 @@ func (m *Machine) drop(now time.Time, gone *link, d Down) {
 	}
 	if gone.state == Established {
 		d.Retain = m.retain(gone, d)
+		m.retained = len(d.Retain) > 0
 	}
 	m.emit(Close{gone.id, say})
 	if gone.aside {
@@ -300,7 +301,9 @@ func earliest(a, b time.Time) time.Time {
 }
 
 // inherit keeps the neighbor's history when its configuration changed.
-func (m *Machine) inherit(i Info) {
+func (m *Machine) inherit(old *Machine) {
+	i := &old.info
+	m.retained = old.retained
 	m.info.Establishments, m.info.Drops = i.Establishments, i.Drops
 	m.info.ResetByUs, m.info.ResetByPeer, m.info.Error = i.ResetByUs, i.ResetByPeer, i.Error
 }

@@ -59,6 +59,9 @@ type Handler interface {
 	// are gone at the end (RFC 7313 §4).
 	RefreshBegin(peer string, f wire.Family)
 	RefreshEnd(peer string, f wire.Family)
+	// Abandoned says that the routes which Closed said to retain are gone after all: the
+	// path to the peer is dead. It comes between Closed and the next Established.
+	Abandoned(peer string)
 	// Closed comes last. All routes of the peer are gone (RFC 4271 §8.2.2), but for
 	// those of families that why.Retain names.
 	Closed(peer string, why Down)

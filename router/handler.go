@@ -21,6 +21,7 @@ type event struct {
 	refresh   wire.Family // begins
 	refreshed wire.Family // ended
 	down      *bgp.Down
+	abandoned bool // retained routes are not to be
 }
 
 // send queues an event; a full queue keeps the session waiting, and through TCP
@@ -75,6 +76,15 @@ func (r *Router) RefreshBegin(peer string, f wire.Family) { r.send(event{peer: p
 
 // RefreshEnd is of bgp.Handler.
 func (r *Router) RefreshEnd(peer string, f wire.Family) { r.send(event{peer: peer, refreshed: f}) }
+
+// Abandoned is of bgp.Handler. It belongs to no session, and follows the end of the one
+// whose routes were retained.
+func (r *Router) Abandoned(peer string) {
+	select {
+	case r.events <- event{peer: peer, abandoned: true, session: r.sessionCount.Add(1)}:
+	case <-r.done:
+	}
+}
 
 // Closed is of bgp.Handler. It overtakes whatever else waits, as packets depend on it;
 // unless routes are retained, which then are those that the session told of to its end.
@@ -146,6 +156,8 @@ func (r *Router) handle(e event, now time.Time) {
 		if d := r.dynamic[e.peer]; d != nil {
 			d.gone = now
 		}
+	case e.abandoned:
+		r.avoid(r.close(e.peer, &bgp.Down{}, now))
 	case e.refresh != none:
 		if t := r.tables[e.refresh]; t != nil {
 			t.RefreshBegin(e.peer)

@@ -207,6 +207,26 @@ func TestLostNextHopsAreAvoidedFirst(t *testing.T) {
 	})
 }
 
+// Routes that are retained go when the path to their neighbor is found dead.
+func TestAbandonedNeighbor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.finish()
+		b.up(112, 113)
+		b.announce(112, "172.19.100.1/32")
+		b.announce(113, "172.19.100.1/32")
+		b.want("both", "172.19.100.1/32 via 112 113")
+		b.mu.Lock() // the loop is busy: what is told stays in its order
+		b.speaker.handler.Closed(name(112), bgp.Down{Retain: []bgp.Retention{{Family: wire.IPv4Unicast, Restart: time.Minute}}})
+		b.speaker.handler.Abandoned(name(112))
+		b.mu.Unlock()
+		b.want("abandoned", "172.19.100.1/32 via 113")
+		b.up(112)
+		b.announce(112, "172.19.100.1/32")
+		b.want("back", "172.19.100.1/32 via 112 113")
+	})
+}
+
 // The end of a session overtakes what others have to say, and what it said itself.
 func TestEndsOfSessionsOvertake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -33,6 +33,7 @@ func (c *collector) Established(string, bgp.SessionStatus) {}
 func (c *collector) EndOfRIB(string, wire.Family)          {}
 func (c *collector) RefreshBegin(string, wire.Family)      {}
 func (c *collector) RefreshEnd(string, wire.Family)        {}
+func (c *collector) Abandoned(string)                      {}
 func (c *collector) Refresh(string, wire.Family)           {}
 
 func (c *collector) Update(_ string, u *wire.Update) {

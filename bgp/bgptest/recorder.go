@@ -111,6 +111,11 @@ func (r *Recorder) RefreshEnd(peer string, f wire.Family) {
 	r.change(peer, func(h *Heard) { h.Story = append(h.Story, "refresh ends "+f.String()) })
 }
 
+// Abandoned implements bgp.Handler.
+func (r *Recorder) Abandoned(peer string) {
+	r.change(peer, func(h *Heard) { h.Story = append(h.Story, "abandoned") })
+}
+
 // Closed implements bgp.Handler.
 func (r *Recorder) Closed(peer string, why bgp.Down) {
 	r.change(peer, func(h *Heard) {
