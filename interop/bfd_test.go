@@ -118,16 +118,14 @@ func (l *lab) pidFile(name string) int {
 	return pid
 }
 
-// TestBFD tells one story with each implementation. Nothing else that takes the
-// processors for longer than a detection time runs beside it.
+// TestBFD tells one story with each implementation. Nothing runs beside it that might
+// take the processors for longer than a detection time.
 func TestBFD(t *testing.T) {
 	t.Run("FRR", func(t *testing.T) {
-		t.Parallel()
 		need(t, "vtysh", frrLib+"/bfdd", "dumpcap", "tshark")
 		bfdStory(t, &frrBFD{})
 	})
 	t.Run("BIRD", func(t *testing.T) {
-		t.Parallel()
 		need(t, "bird", "birdc", "dumpcap", "tshark")
 		bfdStory(t, &birdBFD{every: 50 * ms})
 	})

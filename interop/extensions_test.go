@@ -417,7 +417,7 @@ func (s *scene) decode(c *capture, addr netip.Addr) (longest, prefixes [2]int) {
 				s.t.Errorf("%v", report)
 			}
 			for _, p := range u.NLRI {
-				if p.Addr().Is4() && p.Addr().As4()[1] == 20 {
+				if exported[1].Contains(p.Addr()) {
 					seen[p] = true
 				}
 			}

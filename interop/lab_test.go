@@ -92,7 +92,10 @@ func newLab(t *testing.T, nodes int) *lab {
 	}
 	t.Cleanup(func() { os.RemoveAll(l.dir) })
 	l.segment = l.namespace("segment")
-	l.must(l.segment.AddBridge("br0"))
+	// The kernel has one table of IPv6 neighbors for all namespaces, of 1024 entries
+	// (net.ipv6.neigh.default.gc_thresh3), and an interface takes up to four for
+	// multicast groups. Those of a bridge need none.
+	l.must(l.segment.Sysctl("net.ipv6.conf.default.disable_ipv6", "1"), l.segment.AddBridge("br0"))
 	l.sw = l.join("switch", 210)
 	for i := range nodes {
 		l.nodes = append(l.nodes, l.join(fmt.Sprintf("node%d", i+1), byte(112+i)))

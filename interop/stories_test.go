@@ -156,7 +156,7 @@ func (s *scene) tenThousand() {
 	s.t.Logf("%s has all prefixes after %v", s.name, time.Since(began).Round(time.Millisecond))
 	passedOn := func(h bgptest.Heard) (n int) {
 		for p := range h.Routes {
-			if a := p.Addr().As4(); p.Addr().Is4() && a[0] == 172 && a[1] == 20 {
+			if exported[1].Contains(p.Addr()) {
 				n++
 			}
 		}
