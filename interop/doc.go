@@ -19,7 +19,6 @@
 //
 //	                                                               FRR      BIRD     OpenBGPD GoBGP
 //	we dial                                                        yes      yes      yes      yes
-//	the daemon dials                                               yes      yes      yes      yes
 //	over IPv6                                                      yes      yes      yes      yes
 //	internal                                                       yes      yes      yes      yes
 //	signed                                                         yes      yes      yes      yes
@@ -33,6 +32,7 @@
 //	we have another AS than the daemon thinks                      yes      yes      yes      yes
 //	the daemon has another AS than we think                        yes      yes      yes      yes
 //	10,000 prefixes                                                yes      yes      yes      yes
+//	the daemon dials                                               yes      yes      yes      yes
 //	we shut down with a text                                       yes      yes      yes      yes
 //	we reset with a text                                           –        yes      yes      yes
 //	we refuse, for too many prefixes                               yes      yes      yes      yes

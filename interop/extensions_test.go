@@ -245,7 +245,7 @@ var extensions = []story{
 			return nil
 		})
 	}},
-	{name: "a dynamic neighbor", peer: func(c *bgp.Config) {
+	{name: "a dynamic neighbor", early: true, peer: func(c *bgp.Config) {
 		c.RemoteAddr, c.LocalAddr, c.RemotePrefix = netip.Addr{}, netip.Addr{}, netip.MustParsePrefix("10.10.2.208/29")
 	}, tell: func(s *scene) {
 		s.must(s.originate(route{prefix: netip.MustParsePrefix("198.18.254.0/24")}))

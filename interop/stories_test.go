@@ -31,12 +31,6 @@ var basics = []story{
 			s.t.Errorf("the daemon: up %v, hold time %d, %v", d.up, d.hold, err)
 		}
 	}},
-	{name: "the daemon dials", peer: weDoNot, tell: func(s *scene) {
-		s.exchange()
-		if st := s.Status()[0]; !st.Incoming {
-			s.t.Error("not incoming")
-		}
-	}},
 	{name: "over IPv6", neighbor: overIPv6, tell: (*scene).exchange},
 	{name: "internal", neighbor: internal, tell: func(s *scene) {
 		s.exchange()
@@ -50,7 +44,7 @@ var basics = []story{
 		})
 	}},
 	{name: "signed", neighbor: signed, tell: tellSigned},
-	{name: "signed over IPv6, the daemon dials", neighbor: func(n *neighbor) { signed(n); overIPv6(n) }, peer: weDoNot, tell: tellSigned},
+	{name: "signed over IPv6, the daemon dials", early: true, neighbor: func(n *neighbor) { signed(n); overIPv6(n) }, peer: weDoNot, tell: tellSigned},
 	{name: "kernel routes", lacks: map[string]string{
 		"OpenBGPD": "its portable version has no kernel routes",
 		"GoBGP":    "it has none but through another daemon",
@@ -126,6 +120,12 @@ var basics = []story{
 		s.refused(bgp.CauseProtocolError)
 	}},
 	{name: "10,000 prefixes", also: 1, tell: (*scene).tenThousand},
+	{name: "the daemon dials", early: true, peer: weDoNot, tell: func(s *scene) {
+		s.exchange()
+		if st := s.Status()[0]; !st.Incoming {
+			s.t.Error("not incoming")
+		}
+	}},
 }
 
 // tenThousand announces 10,000 prefixes, which the daemon passes on to the scene's

@@ -22,6 +22,9 @@ type story struct {
 	// neighbor changes what the daemon is configured with, peer what we are.
 	neighbor func(*neighbor)
 	peer     func(*bgp.Config)
+	// early has our speaker run from the start of the daemon: it is for the daemon to
+	// dial, and some wait for seconds between attempts.
+	early bool
 	// also is how many more nodes the story has, in another AS.
 	also int
 	tell func(*scene)
@@ -78,6 +81,12 @@ func TestStories(t *testing.T) {
 			d.start(neighbors)
 			c := l.capture(onSegment)
 			for i, st := range told {
+				if st.early {
+					scenes[i].lab = l
+					scenes[i].begin(st)
+				}
+			}
+			for i, st := range told {
 				t.Run(st.name, func(t *testing.T) {
 					s := scenes[i]
 					for _, other := range s.also {
@@ -85,17 +94,25 @@ func TestStories(t *testing.T) {
 						other.speaker = other.speak(other.m, other.m.peer(other.config))
 					}
 					s.lab, s.daemon = l.on(t), d
-					edit := st.peer
-					if edit == nil {
-						edit = func(*bgp.Config) {}
+					if !st.early {
+						s.begin(st)
 					}
-					s.speaker = s.speak(s.m, s.m.peer(s.config, edit))
 					st.tell(s)
 				})
 			}
 			c.check("bgp")
 		})
 	}
+}
+
+// begin runs our speaker, as the story wants it.
+func (s *scene) begin(st story) {
+	s.t.Helper()
+	edit := st.peer
+	if edit == nil {
+		edit = func(*bgp.Config) {}
+	}
+	s.speaker = s.speak(s.m, s.m.peer(s.config, edit))
 }
 
 // config makes our side's configuration fit the daemon's.
