@@ -121,6 +121,9 @@ func runSwitch(ctx context.Context, f switchFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := free(ctx, listen); err != nil {
+		return err
+	}
 	if err := fib.Tune(); err != nil {
 		log.Warn("the kernel is not set up as a router should be", "err", err)
 	}
@@ -194,6 +197,23 @@ func listenAddrs(tcpPort string) ([]netip.AddrPort, error) {
 		addrs = append(addrs, netip.AddrPortFrom(netip.IPv6Unspecified(), v4.Port()))
 	}
 	return addrs, nil
+}
+
+// free fails where another process listens for BGP, before anything of the kernel's is
+// touched: a second switch would take the first one's routes over, and with its own end
+// away.
+func free(ctx context.Context, listen []netip.AddrPort) error {
+	for _, addr := range listen {
+		l, err := bgptcp.Listen(ctx, addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("another switch or BGP daemon runs in this network namespace, stop it first: %w", err)
+		}
+		if err != nil {
+			return err
+		}
+		l.Close()
+	}
+	return nil
 }
 
 func readSwitchConfig(path string) (*nxos.Config, error) {
