@@ -92,14 +92,14 @@ func (s *Server) receive(d *Datagram, now time.Time) {
 		s.receiveEcho(d, now)
 		return
 	}
-	p, err := Decode(d.Data)
-	if err != nil {
+	var err error
+	if s.packet, err = Decode(d.Data); err != nil {
 		if why, ok := err.(Discard); ok {
 			s.strangers[why]++
 		}
 		return
 	}
-	x, why := s.find(d, &p, now)
+	x, why := s.find(d, &s.packet, now)
 	if x == nil {
 		s.strangers[why]++
 		return
@@ -110,7 +110,7 @@ func (s *Server) receive(d *Datagram, now time.Time) {
 		return
 	}
 	x.received++
-	s.apply(x, now, x.m.Step(now, Received{Packet: &p, Raw: d.Data, At: d.At}))
+	s.apply(x, now, x.m.Step(now, Received{Packet: &s.packet, Raw: d.Data, At: d.At}))
 }
 
 // find selects the session: by our discriminator, else by the addresses.
@@ -224,6 +224,7 @@ func (s *Server) tell() {
 	for _, c := range changes {
 		s.opt.Handler.StateChanged(c)
 	}
+	s.answer(!s.done)
 	for _, c := range changes {
 		s.journal.add(c)
 	}

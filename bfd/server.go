@@ -54,6 +54,7 @@ type Server struct {
 
 	// What follows is Run's alone.
 	batch   []Datagram
+	packet  Packet // the one that is being received
 	out     []byte
 	drained time.Time // when datagrams were last found
 	journal journal
