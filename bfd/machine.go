@@ -147,6 +147,7 @@ func (m *Machine) received(now time.Time, e Received) {
 	}
 	if m.state == AdminDown {
 		m.adapt(now)
+		m.auth.forgetAt = e.At.Add(2 * m.detection())
 		return // discarded: it has not been received for purposes of detection
 	}
 	m.heard, m.late = later(m.heard, e.At), false
@@ -249,7 +250,11 @@ func (m *Machine) configure(now time.Time, c Config) {
 	}
 	m.adapt(now)
 	if !m.detectAt.IsZero() {
-		m.detectAt = m.heard.Add(m.detection())
+		d := m.heard.Add(m.detection())
+		if m.late { // what was forgiven stays so
+			d = later(d, m.detectAt)
+		}
+		m.detectAt = d
 	}
 }
 

@@ -585,6 +585,45 @@ func TestAuthSequence(t *testing.T) {
 }
 
 // The echo function (§6.8.9).
+// A peer that begins anew has other numbers; while the session is disabled, too, they are
+// forgotten in time.
+func TestAuthSequenceWhileDisabled(t *testing.T) {
+	r := newRig(t, func(c *Config) {
+		c.Disabled, c.Auth = true, &Auth{Type: AuthMeticulousSHA1, KeyID: 1, Key: "key"}
+	})
+	number := func(n uint32) func(*Packet) {
+		return func(p *Packet) {
+			p.YourDiscriminator = 0
+			p.Auth = AuthSection{Type: AuthMeticulousSHA1, KeyID: 1, Sequence: n}
+		}
+	}
+	for _, first := range []uint32{1000, 5} {
+		for i := range uint32(3) {
+			if d := r.hear(Down, number(first+i)).discard(); d != DiscardNone {
+				t.Errorf("%d: %v", first+i, d)
+			}
+			r.pass(50 * time.Millisecond)
+		}
+		r.pass(time.Minute)
+	}
+}
+
+// Another configuration does not take back what was forgiven a process that was paused.
+func TestChangeAfterPause(t *testing.T) {
+	r := newRig(t).up().hear(Up)
+	r.now = r.now.Add(time.Second)
+	if r.tick(); r.m.State() != Up {
+		t.Fatal("no grace")
+	}
+	c := r.m.cfg
+	c.DetectMultiplier = 5
+	r.step(Configure{c}).tick()
+	r.now = r.now.Add(40 * time.Millisecond)
+	if r.tick().hear(Up); r.m.State() != Up {
+		t.Errorf("%+v", r.change())
+	}
+}
+
 func TestEcho(t *testing.T) {
 	const ms = time.Millisecond
 	loops := func(p *Packet) { p.RequiredMinEchoRx = 20 * ms }

@@ -193,6 +193,11 @@ func (s *Server) leave(x *session, now time.Time, why Reason) {
 		delete(s.peers, k)
 	}
 	s.apply(x, now, x.m.Step(now, Stop{why}))
+	if x.ep != nil {
+		// At once: if a session with the same peer takes its place, the peer has to hear
+		// of this one's end first, or it would take the other's Down for a failure.
+		s.apply(x, now, x.m.Step(now, Tick{Heard: s.epoch}))
+	}
 }
 
 func (s *Server) forget(x *session) {

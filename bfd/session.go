@@ -7,8 +7,14 @@ import (
 	"time"
 )
 
-// reopen is how long a path that cannot be sent on is left alone.
-const reopen = time.Second
+const (
+	// reopen is how long a path that cannot be sent on is left alone.
+	reopen = time.Second
+	// renew is how long a path is kept on which the session does not come Up. The kernel
+	// chose source address and device when it was opened; addresses, routes and devices
+	// that came since may be the right ones.
+	renew = 10 * time.Second
+)
 
 // session is a machine with what surrounds it. The Server's lock protects it.
 type session struct {
@@ -16,8 +22,9 @@ type session struct {
 	key []byte
 	m   *Machine
 
-	ep     Endpoint // nil: not open
-	openAt time.Time
+	ep      Endpoint // nil: not open
+	openAt  time.Time
+	renewAt time.Time
 
 	due   time.Time // key in the heap; zero: not in it
 	index int       // place in the heap
@@ -63,15 +70,18 @@ func (x *session) specific() (n int) {
 	return n
 }
 
-// open opens the path if it is time to.
+// open opens the path if it is time to, and anew if it led nowhere.
 func (x *session) open(t Transport, now time.Time) bool {
+	if down := x.m.state == Down || x.m.state == Init; down && x.ep != nil && !now.Before(x.renewAt) && now.Sub(x.m.since) >= renew {
+		x.close()
+	}
 	if x.ep != nil {
 		return true
 	}
 	if now.Before(x.openAt) {
 		return false
 	}
-	x.openAt = now.Add(reopen)
+	x.openAt, x.renewAt = now.Add(reopen), now.Add(renew)
 	ep, err := t.Open(Path{Remote: x.cfg.Remote, Local: x.cfg.Local, Interface: x.cfg.Interface, Multihop: x.cfg.Multihop})
 	if err != nil {
 		x.note(err)
