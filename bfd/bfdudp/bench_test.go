@@ -28,7 +28,7 @@ const (
 func benchAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}) }
 
 // BenchmarkSessions runs 1,000 sessions of 50 ms × 3 over a cable, ours in a process of
-// its own on one P, the peers in this one. It reports of ours: CPU seconds per second,
+// its own that begins with one P, the peers in this one. It reports of ours: CPU seconds per second,
 // in the process and in the kernel on its behalf; packets per second, both directions;
 // and sessions that went down though nothing failed, on both sides.
 func BenchmarkSessions(b *testing.B) {

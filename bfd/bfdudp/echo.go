@@ -41,7 +41,7 @@ type neighbours struct {
 func (t *Transport) openEchoes() error {
 	x := &echoes{tx: -1, known: make(map[hop]neighbours)}
 	var rx []*receiver
-	err := t.ns.Do(func() (err error) {
+	err := t.do(func() (err error) {
 		if x.tx, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 
@@ -34,7 +33,7 @@ type endpoint struct {
 // Open is bfd.Transport's.
 func (t *Transport) Open(p bfd.Path) (bfd.Endpoint, error) {
 	e := &endpoint{t: t, path: p, fd: -1}
-	if err := t.ns.Do(e.open); err != nil {
+	if err := t.do(e.open); err != nil {
 		e.Close()
 		return nil, err
 	}
@@ -47,15 +46,19 @@ func (e *endpoint) open() (err error) {
 	if p.Remote.Is6() {
 		family = unix.AF_INET6
 	}
+	if e.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+		return os.NewSyscallError("socket", err)
+	}
 	if p.Interface != "" {
-		link, err := net.InterfaceByName(p.Interface)
+		// One question to the kernel; package net would have all interfaces listed.
+		ifr, err := unix.NewIfreq(p.Interface)
+		if err == nil {
+			err = unix.IoctlIfreq(e.fd, unix.SIOCGIFINDEX, ifr)
+		}
 		if err != nil {
 			return fmt.Errorf("interface %s: %w", p.Interface, err)
 		}
-		e.device = link.Index
-	}
-	if e.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
-		return os.NewSyscallError("socket", err)
+		e.device = int(ifr.Uint32())
 	}
 	options := []struct{ level, name, value int }{
 		{unix.IPPROTO_IP, unix.IP_TTL, ttl}, {unix.IPPROTO_IP, unix.IP_TOS, networkControl},

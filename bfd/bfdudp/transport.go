@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,13 +16,14 @@ import (
 
 // Transport is a bfd.Transport over the kernel's sockets.
 type Transport struct {
-	ns    *netns.NS // where sockets are opened
-	rx    []*receiver
-	first int // the receiver that is asked first next time
-	polls []unix.PollFd
-	clock clock
-	ports map[uint16]bool // source ports in use
-	echo  *echoes         // nil: no echo was sent yet
+	ns     *netns.NS    // where sockets are opened
+	thread atomic.Int64 // that of Begin, if it is in ns; else 0
+	rx     []*receiver
+	first  int // the receiver that is asked first next time
+	polls  []unix.PollFd
+	clock  clock
+	ports  map[uint16]bool // source ports in use
+	echo   *echoes         // nil: no echo was sent yet
 
 	mu     sync.Mutex // for Wake, which any goroutine may call
 	event  int        // eventfd

@@ -123,6 +123,27 @@ func (n *NS) entered() bool {
 	return here.Equal(n.handle)
 }
 
+// Enter moves the calling thread into the namespace until back is called; the goroutine
+// has to be locked to the thread. If back fails the thread is not what it was, and must
+// end with its goroutine.
+func (n *NS) Enter() (back func() error, err error) {
+	before, err := vnetns.Get()
+	if err != nil {
+		return nil, fmt.Errorf("open namespace: %w", err)
+	}
+	if before.Equal(n.handle) {
+		return before.Close, nil
+	}
+	if err := vnetns.Set(n.handle); err != nil {
+		before.Close()
+		return nil, fmt.Errorf("enter namespace %s: %w", n.name, err)
+	}
+	return func() error {
+		defer before.Close()
+		return vnetns.Set(before)
+	}, nil
+}
+
 // Start starts cmd inside the namespace.
 func (n *NS) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 
