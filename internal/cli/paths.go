@@ -62,7 +62,8 @@ func (p *paths) Status() []bfd.SessionStatus {
 	return out
 }
 
-// Run watches until ctx ends.
+// Run watches until ctx ends. Sockets that fail are opened anew: BGP goes on without BFD
+// rather than end with it.
 func (p *paths) Run(ctx context.Context) error {
 	retry := time.NewTimer(0)
 	retry.Stop()
@@ -77,16 +78,15 @@ func (p *paths) Run(ctx context.Context) error {
 		if !p.needed() {
 			continue
 		}
-		transport, err := bfdudp.Open()
-		if err == nil {
-			defer transport.Close()
-			return p.serve(ctx, transport)
+		err := p.watch(ctx)
+		if ctx.Err() != nil {
+			return nil
 		}
 		p.mu.Lock()
 		if p.problem == nil || p.problem.Error() != err.Error() {
-			p.log.Error("bfd cannot open its ports; paths are not watched until it can", "err", err, "again", again)
+			p.log.Error("bfd cannot use its ports; paths are not watched until it can", "err", err, "again", again)
 		}
-		p.problem = err
+		p.server, p.problem = nil, err
 		p.mu.Unlock()
 		retry.Reset(again)
 	}
@@ -98,6 +98,15 @@ func (p *paths) needed() bool {
 	return len(p.wanted) > 0
 }
 
+func (p *paths) watch(ctx context.Context) error {
+	transport, err := bfdudp.Open()
+	if err != nil {
+		return err
+	}
+	defer transport.Close()
+	return p.serve(ctx, transport)
+}
+
 func (p *paths) serve(ctx context.Context, transport bfd.Transport) error {
 	server, err := bfd.NewServer(bfd.Options{Transport: transport, Handler: p.handler, Log: p.log})
 	if err != nil {
@@ -107,8 +116,8 @@ func (p *paths) serve(ctx context.Context, transport bfd.Transport) error {
 	p.server, p.problem = server, nil
 	err = server.Set(p.wanted)
 	p.mu.Unlock()
-	if err != nil {
-		return err
+	if err != nil { // as where Set is told: what was wanted before, here nothing, stays
+		p.log.Error("bfd cannot watch the paths that are wanted", "err", err)
 	}
 	return server.Run(ctx)
 }
