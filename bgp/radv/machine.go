@@ -14,6 +14,10 @@ const (
 	minDelay = 3 * time.Second
 	// answerPause lies between answers to single nodes.
 	answerPause = 500 * time.Millisecond
+	// settle is how long a device keeps its address at least: somebody who writes the
+	// neighbor's link-layer address into a flood of advertisements, each from another
+	// source, must not have sessions made and ended as fast.
+	settle = time.Second
 	// maxSolicits are sent, solicitPause apart (RTR_SOLICITATION_INTERVAL).
 	maxSolicits  = 3
 	solicitPause = 4 * time.Second
@@ -81,6 +85,7 @@ type machine struct {
 
 	neighbor netip.Addr
 	device   string
+	since    time.Time // when it became the neighbor
 	heard    time.Time // when the neighbor was last
 	until    time.Time // when it is forgotten
 }
@@ -180,7 +185,7 @@ func (m *machine) advertised(now time.Time, e advertised) (out []effect) {
 		if m.neighbor.IsValid() && !m.replaces(now, e) {
 			return nil
 		}
-		m.neighbor = e.from
+		m.neighbor, m.since = e.from, now
 		out = append(out, found{e.from})
 		// It shall know us as soon as we know it.
 		if a, ok := m.answer(now, e.from); ok {
@@ -196,7 +201,8 @@ func (m *machine) advertised(now time.Time, e advertised) (out []effect) {
 // replaces says if a router takes the known neighbor's place: it is the same device
 // under a new address, or the neighbor has been silent for some advertisements.
 func (m *machine) replaces(now time.Time, e advertised) bool {
-	return e.device != "" && e.device == m.device || now.Sub(m.heard) >= 3*m.interval
+	same := e.device != "" && e.device == m.device && now.Sub(m.since) >= settle
+	return same || now.Sub(m.heard) >= 3*m.interval
 }
 
 // solicited answers (§6.2.6): to the node that asks, if it has an address and

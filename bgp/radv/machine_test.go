@@ -90,6 +90,27 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// A flood of advertisements of one device from many addresses changes the neighbor a
+// bounded number of times.
+func TestFloodOfAddresses(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	m := newMachine(10*time.Second, 1)
+	m.step(now, up{})
+	changes := 0
+	for i := range 10_000 { // ten seconds
+		from := netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 14: byte(i >> 8), 15: byte(i)})
+		for _, e := range m.step(now, advertised{from: from, device: "m"}) {
+			if _, ok := e.(found); ok {
+				changes++
+			}
+		}
+		now = now.Add(time.Millisecond)
+	}
+	if changes > 10 {
+		t.Errorf("%d neighbors in ten seconds", changes)
+	}
+}
+
 // A silent neighbor is asked for before it is forgotten.
 func TestNeighborIsForgotten(t *testing.T) {
 	for _, lifetime := range []time.Duration{0, 9000 * time.Second} {
