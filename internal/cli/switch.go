@@ -208,6 +208,9 @@ func free(ctx context.Context, listen []netip.AddrPort) error {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("another switch or BGP daemon runs in this network namespace, stop it first: %w", err)
 		}
+		if errors.Is(err, syscall.EACCES) {
+			return fmt.Errorf("a switch is run as root, or with CAP_NET_ADMIN and CAP_NET_BIND_SERVICE: %w", err)
+		}
 		if err != nil {
 			return err
 		}
