@@ -15,6 +15,8 @@ var unsupported = map[string]string{
 	"network": "the switch originates no routes", "redistribute": "the switch originates no routes",
 	"aggregate-address": "the switch originates no routes", "template": "write the lines under each neighbor",
 	"inherit":     "write the lines under each neighbor",
+	"prefix-list": "there are no policies; every valid route is taken", "send-community": "the switch announces nothing",
+	"next-hop-self": "the switch announces nothing", "soft-reconfiguration": "every route is kept as it was received",
 	"snmp-server": "read pharos switch's status instead", "line": "there are no terminal lines",
 	"username": "who may open the socket may use the switch", "mtu": "set it on the device (ip link)",
 	"speed": "set it on the device (ethtool)", "switchport": "the switch has layer-3 interfaces only",

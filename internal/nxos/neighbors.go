@@ -128,10 +128,7 @@ func (v *neighborsView) state(n *router.NeighborStatus) string {
 func (v *neighborsView) neighbor(b *strings.Builder, index int, n *router.NeighborStatus) {
 	p := func(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
 	s := &n.Session
-	id := s.RemoteID
-	if !id.IsValid() {
-		id = netip.IPv4Unspecified()
-	}
+	id := remoteID(n)
 	local := ""
 	if n.Config.LocalAS != 0 {
 		local = fmt.Sprintf(" local AS %d,", n.Config.LocalAS)
@@ -310,7 +307,7 @@ func (v *neighborsView) json() object {
 		if n.Description != "" {
 			row = row.str("descr", n.Description)
 		}
-		row = row.str("version", 4).str("remote-id", s.RemoteID).str("state", n.State).str("up", n.Established()).
+		row = row.str("version", 4).str("remote-id", remoteID(n)).str("state", n.State).str("up", n.Established()).
 			str("elapsedtime", iso(v.status.Now.Sub(n.Since))).
 			str("holdtime", int(s.HoldTime/time.Second)).str("keepalivetime", int(s.KeepaliveTime/time.Second)).
 			str("msgrecvd", s.Received.Total()).str("notificationsrcvd", s.Received.Notifications).str("recvbufbytes", 0).
@@ -341,4 +338,12 @@ func (v *neighborsView) json() object {
 		rows = append(rows, row)
 	})
 	return object{}.table("neighbor", rows)
+}
+
+// remoteID is the neighbor's identifier; 0.0.0.0 until it has told.
+func remoteID(n *router.NeighborStatus) netip.Addr {
+	if n.Session.RemoteID.IsValid() {
+		return n.Session.RemoteID
+	}
+	return netip.IPv4Unspecified()
 }

@@ -239,6 +239,9 @@ func TestRefusals(t *testing.T) {
 		{neighbor + "password " + strings.Repeat("s", 81), 4, "a password has 1 to 80 octets", ""},
 		{neighbor + "password two words", 4, "the password is not understood", "without blanks"},
 		{neighbor + "address-family ipv4 unicast\nroute-map X in", 5, `"route-map" is not supported`, "no policies"},
+		{neighbor + "address-family ipv4 unicast\nprefix-list X in", 5, `"prefix-list" is not supported`, "no policies"},
+		{neighbor + "address-family ipv4 unicast\nnext-hop-self", 5, `"next-hop-self" is not supported`, "announces nothing"},
+		{neighbor + "address-family ipv4 unicast\nsoft-reconfiguration inbound", 5, `"soft-reconfiguration" is not supported`, "as it was received"},
 		{neighbor + "address-family ipv4 unicast\nmaximum-prefix 0", 5, `"0" is not a number of 1 to 1000000`, ""},
 		{iface + "ip address 10.0.0.2/24\n" + neighbor, 5, "neighbor 10.0.0.2 is this switch's own address on Ethernet1/1", ""},
 	} {

@@ -254,7 +254,7 @@ func TestShow(t *testing.T) {
 			"show ip bgp summary | json", "show ip bgp | json-pretty", "show ip route bgp | json-pretty", "show ip bgp neighbors 10.10.2.112 | json-pretty",
 			"show ip bgp 172.19.100.1 | json", "show ip interface brief | json", "show running-config bgp | json",
 		}},
-		{"reboot", reboot, []string{"show ip bgp", "show ip bgp summary", "show ip route bgp", "show ip bgp 172.19.100.1", "show ip bgp neighbors 10.10.2.112", "show ip bgp | json"}},
+		{"reboot", reboot, []string{"show ip bgp", "show ip bgp summary", "show ip route bgp", "show ip bgp 172.19.100.1", "show ip bgp neighbors 10.10.2.112", "show ip bgp | json", "show ip bgp neighbors 10.10.2.112 | json"}},
 		{"wide", wide, []string{
 			"show ip bgp summary", "show bgp ipv6 unicast summary", "show ip bgp", "show bgp ipv6 unicast", "show ip route bgp-4200000001", "show ip route bgp-65000", "show ipv6 route bgp",
 			"show ipv6 route", "show ip bgp 172.19.100.1/32", "show ip bgp 0.0.0.0/0", "show ip bgp 9.9.9.9/32", "show bgp ipv6 unicast 2001:db8:100::1", "show ip bgp neighbors",
@@ -277,6 +277,9 @@ func TestShow(t *testing.T) {
 				}
 				if strings.Contains(out, "Sesame") || strings.Contains(out, "Simsalabim") {
 					t.Errorf("%s shows the password", line)
+				}
+				if strings.Contains(out, netip.Addr{}.String()) {
+					t.Errorf("%s shows Go's word for no address", line)
 				}
 				fmt.Fprintf(&b, "%s# %s\n%s\n", shell.Config().Name(), line, out)
 			}
