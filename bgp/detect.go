@@ -1,8 +1,8 @@
 package bgp
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -52,15 +52,17 @@ func (c *Config) validateBFD() error {
 
 // StateChanged is how the Detector tells of a path: it makes a Server a bfd.Handler.
 // The sessions on it end at once when the path fails; a peer whose operator shut BFD
-// down has not failed (RFC 5882 §3.2).
+// down has not failed (RFC 5882 §3.2). It waits for nothing that SetPeers does meanwhile:
+// no other path is watched until it returns.
 func (s *Server) StateChanged(c bfd.Change) {
 	if !c.Failed() {
 		return
 	}
-	s.mu.Lock()
-	names := s.onPath[c.Name]
-	s.mu.Unlock()
-	s.command(command{cause: CausePathDown}, names...)
+	if onPath := s.onPath.Load(); onPath != nil {
+		for _, p := range (*onPath)[c.Name] {
+			p.command(command{cause: CausePathDown})
+		}
+	}
 }
 
 // path is what tells BFD sessions apart. Peers that differ in port or AS alone are on
@@ -77,24 +79,23 @@ func (s *Server) watch() {
 	if s.opt.Detector == nil || s.ctx == nil {
 		return
 	}
-	all := []bfd.Config{}
-	for _, p := range s.peers {
-		if c := p.config(); c.BFD != nil && !c.Shutdown && c.RemoteAddr.IsValid() {
-			all = append(all, c.BFD.session(&c))
+	watched := []bfd.Config{}
+	onPath, first := make(map[string][]*peer), make(map[path]string)
+	for _, name := range slices.Sorted(maps.Keys(s.peers)) {
+		p := s.peers[name]
+		c := p.config()
+		if c.BFD == nil || c.Shutdown || !c.RemoteAddr.IsValid() {
+			continue
 		}
-	}
-	slices.SortFunc(all, func(a, b bfd.Config) int { return cmp.Compare(a.Name, b.Name) })
-	onPath, first := make(map[string][]string), make(map[path]string)
-	watched := all[:0]
-	for _, c := range all {
-		p := path{c.Remote, c.Local, c.Multihop}
-		if _, ok := first[p]; !ok {
-			first[p] = c.Name
-			watched = append(watched, c)
+		session := c.BFD.session(&c)
+		on := path{session.Remote, session.Local, session.Multihop}
+		if _, ok := first[on]; !ok {
+			first[on] = name
+			watched = append(watched, session)
 		}
-		onPath[first[p]] = append(onPath[first[p]], c.Name)
+		onPath[first[on]] = append(onPath[first[on]], p)
 	}
-	s.onPath = onPath
+	s.onPath.Store(&onPath)
 	if err := s.opt.Detector.Set(watched); err != nil {
 		s.opt.Log.Error("bfd cannot watch the paths to peers", "err", err)
 	}

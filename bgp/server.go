@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pharoslb/pharos/bfd"
@@ -56,11 +57,14 @@ type Server struct {
 	templates map[string]Config // those with a RemotePrefix
 	leaving   map[string]*peer  // removed peers whose goodbye may still be under way
 	listeners []Listener
-	ctx       context.Context     // Run's, while it runs
-	onPath    map[string][]string // peers by the BFD session that watches their path
+	ctx       context.Context // Run's, while it runs
 	ran       bool
 	peopled   bool // SetPeers was called with peers
 	sessions  sync.WaitGroup
+
+	// onPath are the peers by the BFD session that watches their path. It is read by the
+	// Detector's thread, which must not wait for mu.
+	onPath atomic.Pointer[map[string][]*peer]
 
 	refusedLogged time.Time // when the log last heard of a dynamic neighbor too many
 }
@@ -383,20 +387,19 @@ func (s *Server) Replace(name string, routes iter.Seq2[netip.Prefix, *Attrs]) {
 func (s *Server) Status() []SessionStatus {
 	s.mu.Lock()
 	peers := slices.SortedFunc(maps.Values(s.peers), func(a, b *peer) int { return cmp.Compare(a.name, b.name) })
-	onPath := s.onPath
 	s.mu.Unlock()
-	paths := make(map[string]*bfd.SessionStatus)
-	if s.opt.Detector != nil {
+	paths := make(map[*peer]*bfd.SessionStatus)
+	if onPath := s.onPath.Load(); onPath != nil {
 		for _, path := range s.opt.Detector.Status() {
-			for _, name := range onPath[path.Name] {
-				paths[name] = &path
+			for _, p := range (*onPath)[path.Name] {
+				paths[p] = &path
 			}
 		}
 	}
 	out := make([]SessionStatus, len(peers))
 	for i, p := range peers {
 		out[i] = p.Status()
-		out[i].BFD = paths[p.name]
+		out[i].BFD = paths[p]
 	}
 	return out
 }
