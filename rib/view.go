@@ -12,6 +12,7 @@ import (
 type PathView struct {
 	Path
 	Verdict
+	LocalPref uint32 // as the decision counts it: 0 for paths that are not to be used any more (RFC 8326)
 }
 
 // Entry is a prefix with all its paths, newest first, and the next hops in use.
@@ -77,7 +78,8 @@ func (t *Table) view(number uint32) Entry {
 	v := Entry{Prefix: t.entries.Prefix(number), Version: e.version, Hops: e.set}
 	for at := e.oldest; at != 0; {
 		p := t.paths.At(at)
-		view := PathView{t.expand(p), p.standing.verdict()}
+		view := PathView{Path: t.expand(p), Verdict: p.standing.verdict()}
+		view.LocalPref = t.policy.localPref(&view.Path)
 		if p.state == longLived {
 			view.Attrs = view.Attrs.stale()
 		}

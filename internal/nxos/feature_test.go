@@ -460,3 +460,21 @@ func TestClear(t *testing.T) {
 		t.Errorf("a prefix that nobody has: %q, %v", out, err)
 	}
 }
+
+// A drained path shows the local preference that it is judged by, not the one that
+// came with it: else nobody sees why it is not used.
+func TestDrainedPathsShowTheirPreference(t *testing.T) {
+	s := walkthrough(t)
+	s.tables[wire.IPv4Unicast].Drain("10.10.2.112", true)
+	s.tables[wire.IPv4Unicast].Decide(nil)
+	for line, want := range map[string]string{
+		"show ip bgp":              "10.10.2.112                         0          0 65211",
+		"show ip bgp 172.19.100.1": "localpref 0, weight 0",
+		"show ip bgp | json":       `"ipnexthop":"10.10.2.112","metric":"","localpref":"0"`,
+	} {
+		out, err := s.shell().Exec(line)
+		if err != nil || strings.Count(out, want) != 1 {
+			t.Errorf("%s: %v, not %q once in:\n%s", line, err, want, out)
+		}
+	}
+}

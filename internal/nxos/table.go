@@ -64,10 +64,10 @@ func originLetter(o wire.Origin) byte {
 
 // localPref is the LocPrf column: that of external paths is empty.
 func localPref(p *rib.PathView) string {
-	if !p.Source.Internal && !p.Local {
+	if !p.Source.Internal && !p.Local && p.LocalPref == rib.DefaultLocalPref {
 		return ""
 	}
-	return fmt.Sprint(p.Attrs.LocalPref.Or(rib.DefaultLocalPref))
+	return fmt.Sprint(p.LocalPref)
 }
 
 func metric(p *rib.PathView) string {
@@ -197,7 +197,7 @@ func (v *entryView) text() string {
 			med = fmt.Sprint(p.Attrs.MED.Value)
 		}
 		fmt.Fprintf(&b, "      Origin %s, MED %s, localpref %d, weight %d\n",
-			strings.NewReplacer("INCOMPLETE", "incomplete").Replace(p.Attrs.Origin.String()), med, p.Attrs.LocalPref.Or(rib.DefaultLocalPref), p.Weight)
+			strings.NewReplacer("INCOMPLETE", "incomplete").Replace(p.Attrs.Origin.String()), med, p.LocalPref, p.Weight)
 		if len(p.Attrs.Communities) > 0 {
 			b.WriteString("      Community:")
 			for _, c := range p.Attrs.Communities {
