@@ -66,14 +66,14 @@ func TestPathIsOpenedAnew(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			time.Sleep(time.Second)
+			pass(time.Second)
 			start(t, n.Host(addrB), config(addrA))
-			time.Sleep(20 * time.Second)
+			pass(20 * time.Second)
 			if heard.State("x") != bfd.Up {
 				t.Errorf("%s: %v", name, heard.State("x"))
 			}
 			opened := host.opened
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			if host.opened != opened || heard.Ups("x") != 1 {
 				t.Errorf("%s: a session that is Up had its path opened anew", name)
 			}
@@ -91,7 +91,7 @@ func TestGoodbyeComesFirst(t *testing.T) {
 	} {
 		pair(t, func(t *testing.T, a, b *end) {
 			b.set(config(addrA, edit))
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			for _, c := range a.Changes("x") {
 				if c.Failed() {
 					t.Errorf("%s: %+v", name, c)

@@ -20,9 +20,12 @@ func (b *bench) back(n int, preserved ...wire.Family) {
 	b.speaker.handler.Established(name(n), bgp.SessionStatus{RemoteID: netip.MustParseAddr(name(n)), Preserved: preserved})
 }
 
-// later lets time pass.
+// pass lets time pass, on the fake clock of the test's bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
+// later lets time pass, and everybody act upon it.
 func (b *bench) later(d time.Duration) {
-	time.Sleep(d)
+	pass(d)
 	synctest.Wait()
 }
 

@@ -317,12 +317,12 @@ func TestNeighborComesAndGoes(t *testing.T) {
 
 		// One goes for good: its path is shown for a while.
 		b.speaker.handler.Closed(name(113), bgp.Down{})
-		time.Sleep(keepDeleted - time.Second)
+		pass(keepDeleted - time.Second)
 		synctest.Wait()
 		if got := b.shown("172.19.100.1/32"); got != "114 113x" {
 			t.Errorf("shown are %q", got)
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		synctest.Wait()
 		if got := b.shown("172.19.100.1/32"); got != "114" {
 			t.Errorf("long after its end %q are shown", got)
@@ -364,7 +364,7 @@ func TestLinkLoss(t *testing.T) {
 		b.locked(func() { b.links.nets = segment })
 		b.links.changed <- struct{}{}
 		b.want("up again", "172.19.100.1/32 via 112")
-		time.Sleep(2 * verifySoon)
+		pass(2 * verifySoon)
 		b.locked(func() {
 			if b.kernel.checks == checks {
 				t.Error("the kernel's table was not verified after the link changed")
@@ -399,9 +399,9 @@ func TestEarlierRunsRoutes(t *testing.T) {
 		defer b.finish()
 		b.up(112)
 		b.announce(112, "172.19.100.1/32")
-		time.Sleep(sweepAfter - time.Second)
+		pass(sweepAfter - time.Second)
 		b.want("before the bound", both)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		b.want("after the bound", "172.19.100.1/32 via 112")
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -425,7 +425,7 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 		b.up(112)
 		b.locked(func() { b.kernel.refuse = true })
 		b.announce(112, "172.19.100.1/32")
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		b.want("refused", "")
 		b.locked(func() {
 			if b.kernel.checks < 2 || b.kernel.checks > 20 {
@@ -433,7 +433,7 @@ func TestRefusedRoutesAreTriedAgain(t *testing.T) {
 			}
 			b.kernel.refuse = false
 		})
-		time.Sleep(verifyRetry)
+		pass(verifyRetry)
 		b.want("accepted", "172.19.100.1/32 via 112")
 	})
 }

@@ -31,7 +31,7 @@ func TestPathsOutliveABadSet(t *testing.T) {
 		if err := p.Set([]bfd.Config{good}); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second) // on the fake clock
 		if st := p.Status(); len(st) != 1 || st[0].Name != "a" || st[0].Sent == 0 {
 			t.Errorf("%+v", st)
 		}
