@@ -96,22 +96,30 @@ func TestRestartingOutlivesConfigurations(t *testing.T) {
 // A name that gets another neighbor leaves the old one for good: neither keeps the
 // other's routes.
 func TestAnotherNeighborUnderTheName(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := bgptest.NewNet()
-		c := conf(hostA, hostB)
-		c.GracefulRestart = &bgp.GracefulRestart{Restart: time.Minute}
-		h := speak(t, n, hostA, true, c)
-		synctest.Wait()
-		s := bgptest.Connect(t, n, hostB, at(hostA))
-		s.Establish(openB(restarter()))
-		s.Table()
-		c.RemoteAddr, c.RemoteAS = hostC, 65003
-		h.SetPeers([]bgp.Config{c})
-		s.ExpectNotification(wire.CodeCease, wire.SubCeaseHardReset)
-		if d := h.heard.WaitDown(t, hostB.String(), 1).Downs[0]; d.Cause != bgp.CauseDeconfigured || len(d.Retain) > 0 {
-			t.Errorf("%v, retains %v", d, d.Retain)
-		}
-	})
+	for what, edit := range map[string]func(*bgp.Config){
+		"address":   func(c *bgp.Config) { c.RemoteAddr, c.RemoteAS = hostC, 65003 },
+		"remote AS": func(c *bgp.Config) { c.RemoteAS = 65077 },
+		"local AS":  func(c *bgp.Config) { c.LocalAS = 65077 },
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := bgptest.NewNet()
+				c := conf(hostA, hostB)
+				c.GracefulRestart = &bgp.GracefulRestart{Restart: time.Minute}
+				h := speak(t, n, hostA, true, c)
+				synctest.Wait()
+				s := bgptest.Connect(t, n, hostB, at(hostA))
+				s.Establish(openB(restarter()))
+				s.Table()
+				edit(&c)
+				h.SetPeers([]bgp.Config{c})
+				s.ExpectNotification(wire.CodeCease, wire.SubCeaseHardReset)
+				if d := h.heard.WaitDown(t, hostB.String(), 1).Downs[0]; d.Cause != bgp.CauseDeconfigured || len(d.Retain) > 0 {
+					t.Errorf("%v, retains %v", d, d.Retain)
+				}
+			})
+		})
+	}
 }
 
 // A host that opens connections without end is let wait, and others are not.
