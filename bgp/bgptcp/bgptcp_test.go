@@ -69,6 +69,16 @@ func pair(t *testing.T) (a, b end) {
 // listen opens a listener on a host that greets everybody it accepts.
 func listen(t *testing.T, e end, v4 bool) (l bgp.Listener, accepted <-chan net.Conn) {
 	t.Helper()
+	l, accepted = listenShut(t, e, v4)
+	if err := l.SetPeers(nil); err != nil {
+		t.Fatal(err)
+	}
+	return l, accepted
+}
+
+// listenShut is listen before SetPeers was called.
+func listenShut(t *testing.T, e end, v4 bool) (l bgp.Listener, accepted <-chan net.Conn) {
+	t.Helper()
 	err := e.Do(func() error {
 		var err error
 		l, err = bgptcp.Listen(t.Context(), netip.AddrPortFrom(e.addr(v4), 179))
@@ -355,5 +365,25 @@ func TestSinceAckTellsLifeFromDeath(t *testing.T) {
 		if since, age := acked(), time.Since(wrote); since+grain < age {
 			t.Fatalf("%v after the end something was acknowledged %v ago", age, since)
 		}
+	}
+}
+
+// Between listening and the first SetPeers nobody gets in: keys come first.
+func TestNobodyBeforeTheKeys(t *testing.T) {
+	a, b := pair(t)
+	for _, v4 := range []bool{true, false} {
+		l, accepted := listenShut(t, b, v4)
+		c := bgp.Config{Name: "b", LocalAS: 65001, RemoteAS: 65002, RouterID: a.v4, RemoteAddr: b.addr(v4), MultiHop: true}
+		if _, err := dial(t, a, c, soon); err == nil {
+			t.Fatalf("v4 %t: let in before SetPeers", v4)
+		}
+		if err := l.SetPeers(nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dial(t, a, c, never); err != nil {
+			t.Fatalf("v4 %t: %v", v4, err)
+		}
+		<-accepted
+		l.Close()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/pharoslb/pharos/bgp"
 )
@@ -18,12 +19,13 @@ type Listener struct {
 	v4  bool
 
 	mu    sync.Mutex
+	open  bool    // SetPeers was called: segments get in
 	peers []entry // in the order in which connections belong to them
 	keys  map[netip.Prefix]credential
 }
 
 // Listen opens a listening socket; an unspecified address stands for all of its
-// family. It is a bgp.ListenFunc.
+// family. Nothing gets in before SetPeers has set the keys. It is a bgp.ListenFunc.
 func Listen(ctx context.Context, addr netip.AddrPort) (bgp.Listener, error) {
 	network, v4 := "tcp6", addr.Addr().Unmap().Is4() // IPV6_V6ONLY: IPv4 has sockets of its own
 	if v4 {
@@ -33,7 +35,9 @@ func Listen(ctx context.Context, addr netip.AddrPort) (bgp.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	lc := net.ListenConfig{KeepAlive: -1}
+	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
+		return control(raw, shut)
+	}}
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(ctx, network, netip.AddrPortFrom(at, addr.Port()).String())
 	if err != nil {
@@ -74,6 +78,10 @@ func (l *Listener) SetPeers(peers []bgp.Config) error {
 		}
 		for p, err := range failed { // of peers that are gone
 			errs = append(errs, fmt.Errorf("forget keys of %v: %w", p, err))
+		}
+		if !l.open {
+			l.open = true
+			return unshut(fd)
 		}
 		return nil
 	})

@@ -60,3 +60,22 @@ func sinceAck(fd int) (time.Duration, error) {
 	}
 	return time.Duration(info.Last_ack_recv) * time.Millisecond, nil
 }
+
+// shut has the kernel drop whatever comes for a socket: a peer with a password could
+// otherwise connect without it between listen(2) and the setting of the keys.
+func shut(fd int) error {
+	drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop}); err != nil {
+		return fmt.Errorf("attach socket filter: %w", err)
+	}
+	return nil
+}
+
+// unshut ends what shut began. A SYN that was dropped meanwhile comes again after a
+// second.
+func unshut(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
+		return fmt.Errorf("detach socket filter: %w", err)
+	}
+	return nil
+}
