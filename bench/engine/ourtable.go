@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -50,6 +51,7 @@ func (d *oursDaemon) table(context.Context) (int, error) {
 
 // receive is that process: the switch's role with a forwarding table that counts.
 func receive(args []string) error {
+	debug.SetGCPercent(200) // as the roles do, pharos switch among them
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if len(args) < 3 {
