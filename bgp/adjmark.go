@@ -44,7 +44,7 @@ func (t *adjOut) beginRefresh(dst []byte, n *tallied) []byte {
 func (t *adjOut) appendMarkers(dst []byte, now time.Time, n *tallied) []byte {
 	t.markers = slices.DeleteFunc(t.markers, func(m marker) bool {
 		switch {
-		case t.dirty.popped < m.after:
+		case t.dirty.popped < m.after || t.partial && !m.enhanced:
 			return false
 		case m.enhanced:
 			dst = wire.AppendRouteRefresh(dst, wire.RouteRefresh{Family: m.family, Subtype: wire.RefreshEnd})
@@ -61,6 +61,20 @@ func (t *adjOut) appendMarkers(dst []byte, now time.Time, n *tallied) []byte {
 		return true
 	})
 	return dst
+}
+
+// complete lets End-of-RIB follow what is wanted now.
+func (t *adjOut) complete() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.partial = false
+	if t.out == nil {
+		return
+	}
+	for i := range t.markers {
+		t.markers[i].after = t.dirty.pushed
+	}
+	t.owner.poke()
 }
 
 // fifo is a queue of entries, each in it at most once.

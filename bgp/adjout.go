@@ -29,6 +29,7 @@ type adjOut struct {
 	desired int                     // entries that are wanted
 	export  []netip.Prefix          // Config.Export
 	drain   bool                    // Config.GracefulShutdown
+	partial bool                    // End-of-RIB would not be true yet
 	limit   int                     // packLimit, but for tests
 
 	// The rest is about the session and empty while there is none.
@@ -85,8 +86,10 @@ type marker struct {
 	enhanced bool // End-of-RR, not End-of-RIB
 }
 
-func newAdjOut(c *Config) *adjOut {
+// newAdjOut makes an empty table; partial holds End-of-RIB back until complete.
+func newAdjOut(c *Config, partial bool) *adjOut {
 	return &adjOut{
+		partial: partial,
 		entries: make(map[netip.Prefix]*entry), export: c.Export, drain: c.GracefulShutdown,
 		byAttrs: make(map[*Attrs]int), limit: packLimit,
 	}

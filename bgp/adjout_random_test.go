@@ -136,7 +136,7 @@ func TestAnySequenceOfPathsEndsTheSame(t *testing.T) {
 	for seed := range uint64(1000) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		conf := Config{}
-		table := newAdjOut(&conf)
+		table := newAdjOut(&conf, false)
 		table.limit = 1 + r.IntN(6)
 		out := outbound{
 			session: wire.Session{AS4: true, Families: families, EnhancedRefresh: r.IntN(3) > 0},

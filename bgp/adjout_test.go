@@ -11,7 +11,7 @@ import (
 // A writer that was about to ask for routes when its connection was given up, and
 // asks when the next session is up already, must not take that session's routes.
 func TestLateWriterTakesNothing(t *testing.T) {
-	table := newAdjOut(&Config{})
+	table := newAdjOut(&Config{}, false)
 	table.set([]Change{{Prefix: netip.MustParsePrefix("172.19.100.1/32"), Attrs: &Attrs{}}})
 	out := outbound{
 		session: wire.Session{AS4: true, Families: []wire.Family{wire.IPv4Unicast}},

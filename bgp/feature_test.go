@@ -466,3 +466,41 @@ func TestReplace(t *testing.T) {
 		s.Conn.Close()
 	})
 }
+
+// End-of-RIB waits until the caller has stated everything: a peer that kept our routes
+// drops the others then.
+func TestEndOfRIBWaitsForCompletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := bgptest.NewNet()
+		b := speak(t, n, hostB, true, passive(conf(hostB, hostA)))
+		a, err := bgp.NewServer(bgp.Options{Dialer: n.Dialer(hostA), Incomplete: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.SetPeers([]bgp.Config{conf(hostA, hostB)})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.Run(ctx) }()
+		h := &host{Server: a}
+		b.heard.WaitUp(t, hostA.String(), 1)
+		announce(h, hostB, &bgp.Attrs{}, "172.19.100.1/32")
+		b.heard.WaitRoutes(t, hostA.String(), "172.19.100.1/32")
+		pass(time.Minute)
+		if ends := b.heard.Heard(hostA.String()).Ends; len(ends) > 0 {
+			t.Errorf("End-of-RIB of %v before the table was complete", ends)
+		}
+		announce(h, hostB, &bgp.Attrs{}, "172.19.100.2/32")
+		a.Complete()
+		heard := b.heard.Wait(t, hostA.String(), "End-of-RIB", func(h bgptest.Heard) bool { return len(h.Ends) == 2 })
+		if len(heard.Routes) != 2 {
+			t.Errorf("End-of-RIB after %d routes", len(heard.Routes))
+		}
+		a.Reset("", hostB.String())
+		b.heard.WaitUp(t, hostA.String(), 2)
+		b.heard.Wait(t, hostA.String(), "End-of-RIB of the next session", func(h bgptest.Heard) bool { return len(h.Ends) == 2 })
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

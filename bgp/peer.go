@@ -82,7 +82,7 @@ func newPeer(c Config, opt Options) *peer {
 	p := &peer{
 		name: c.Name, opt: opt,
 		log:      opt.Log.With("peer", c.Name, "remote", c.who()),
-		routes:   newAdjOut(&c),
+		routes:   newAdjOut(&c, opt.Incomplete),
 		poked:    make(chan struct{}, 1),
 		commands: make(chan struct{}, 1),
 		leave:    make(chan struct{}),

@@ -28,6 +28,10 @@ type Options struct {
 	ListenAddrs []netip.AddrPort
 	// Handler is told of sessions and routes. Nil: nobody is.
 	Handler Handler
+	// Incomplete holds End-of-RIB back in all sessions until Server.Complete says that
+	// what Apply stated is all there is: a peer that kept our routes over a restart
+	// drops at that marker what it was not told of again (RFC 4724 §4.1).
+	Incomplete bool
 	// Detector watches the paths to peers with Config.BFD: a bfd.Server that tells the
 	// Server of changes (StateChanged). Nil: nobody does.
 	Detector Detector
@@ -380,6 +384,20 @@ func (s *Server) Replace(name string, routes iter.Seq2[netip.Prefix, *Attrs]) {
 	s.mu.Unlock()
 	if p != nil {
 		p.routes.replace(routes)
+	}
+}
+
+// Complete ends what Options.Incomplete began, for the sessions there are and all to
+// come: what was stated up to now goes before End-of-RIB. It does not wait.
+func (s *Server) Complete() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.opt.Incomplete {
+		return
+	}
+	s.opt.Incomplete = false
+	for _, p := range s.peers {
+		p.routes.complete()
 	}
 }
 

@@ -30,6 +30,8 @@ type Recorder interface {
 type Sessions interface {
 	SetPeers([]bgp.Config) error
 	Apply([]bgp.Change)
+	// Complete says that all that peers shall have has been given to Apply once.
+	Complete()
 	Status() []bgp.SessionStatus
 }
 
@@ -222,6 +224,7 @@ func (s *Speaker) rebuild() {
 	}
 	s.synced = true
 	s.apply(dirty)
+	s.edge.Sessions.Complete()
 	s.table.attrs.was = nil
 }
 

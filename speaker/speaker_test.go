@@ -25,6 +25,9 @@ type engine struct {
 	peers []bgp.Config
 	adj   map[string]map[netip.Prefix]*bgp.Attrs
 	calls int // changes handed over
+	// complete was said when so many changes had been handed over.
+	complete bool
+	first    int
 }
 
 func (e *engine) SetPeers(peers []bgp.Config) error {
@@ -39,6 +42,14 @@ func (e *engine) SetPeers(peers []bgp.Config) error {
 		}
 	}
 	return nil
+}
+
+func (e *engine) Complete() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.complete {
+		e.complete, e.first = true, e.calls
+	}
 }
 
 func (e *engine) Apply(changes []bgp.Change) {
@@ -198,9 +209,15 @@ func TestNothingIsAnnouncedBeforeSync(t *testing.T) {
 	if got := r.Explain(pharos.Name{Namespace: "default", Name: "web"}); got[0].Code != why.NotSynced {
 		t.Errorf("explained by %v", got)
 	}
+	if r.engine.complete {
+		t.Error("the table is said to be complete before the cluster is known")
+	}
 	r.world.Synced = true
 	r.reconcile()
 	r.wantTable(t, "10.10.2.210:179 172.19.100.1/32 pref - []", "10.10.2.211:179 172.19.100.1/32 pref - []")
+	if !r.engine.complete || r.engine.first == 0 {
+		t.Errorf("the table is said to be complete: %t, after %d changes", r.engine.complete, r.engine.first)
+	}
 }
 
 func TestSharedAddressStaysUntilTheLastServiceGoes(t *testing.T) {

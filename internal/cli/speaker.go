@@ -120,7 +120,7 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-speaker", Host: f.node, Log: log})
 	var sessions *bgp.Server
 	paths := watchPaths(func(c bfd.Change) { sessions.StateChanged(c) }, log)
-	sessions, err = bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Detector: paths, Log: log})
+	sessions, err = bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Detector: paths, Incomplete: true, Log: log})
 	if err != nil {
 		return err
 	}
