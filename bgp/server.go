@@ -84,7 +84,7 @@ func NewServer(opt Options) (*Server, error) {
 		return nil, errors.New("bgp server has addresses to listen on but no listener")
 	}
 	if opt.Handler == nil {
-		opt.Handler = nobody{}
+		opt.Handler = NopHandler{}
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
@@ -431,15 +431,3 @@ func addrPort(a net.Addr) netip.AddrPort {
 	ap := t.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
-
-// nobody is the Handler of a Server without one.
-type nobody struct{}
-
-func (nobody) Established(string, SessionStatus) {}
-func (nobody) Update(_ string, u *wire.Update)   { Recycle(u) }
-func (nobody) EndOfRIB(string, wire.Family)      {}
-func (nobody) Refresh(string, wire.Family)       {}
-func (nobody) RefreshBegin(string, wire.Family)  {}
-func (nobody) RefreshEnd(string, wire.Family)    {}
-func (nobody) Abandoned(string)                  {}
-func (nobody) Closed(string, Down)               {}

@@ -66,3 +66,31 @@ type Handler interface {
 	// those of families that why.Retain names.
 	Closed(peer string, why Down)
 }
+
+// NopHandler is a Handler that does nothing. Embed it to write only the methods of
+// Handler that matter; it is that of a Server without one.
+type NopHandler struct{}
+
+// Established does nothing.
+func (NopHandler) Established(string, SessionStatus) {}
+
+// Update gives the UPDATE's memory back.
+func (NopHandler) Update(_ string, u *wire.Update) { Recycle(u) }
+
+// EndOfRIB does nothing.
+func (NopHandler) EndOfRIB(string, wire.Family) {}
+
+// Refresh does nothing.
+func (NopHandler) Refresh(string, wire.Family) {}
+
+// RefreshBegin does nothing.
+func (NopHandler) RefreshBegin(string, wire.Family) {}
+
+// RefreshEnd does nothing.
+func (NopHandler) RefreshEnd(string, wire.Family) {}
+
+// Abandoned does nothing.
+func (NopHandler) Abandoned(string) {}
+
+// Closed does nothing.
+func (NopHandler) Closed(string, Down) {}

@@ -24,17 +24,11 @@ func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
 
 // collector is the far end's Handler: it keeps what it is told.
 type collector struct {
+	bgp.NopHandler
 	mu     sync.Mutex
 	routes map[netip.Prefix]string
 	closed []string
 }
-
-func (c *collector) Established(string, bgp.SessionStatus) {}
-func (c *collector) EndOfRIB(string, wire.Family)          {}
-func (c *collector) RefreshBegin(string, wire.Family)      {}
-func (c *collector) RefreshEnd(string, wire.Family)        {}
-func (c *collector) Abandoned(string)                      {}
-func (c *collector) Refresh(string, wire.Family)           {}
 
 func (c *collector) Update(_ string, u *wire.Update) {
 	c.mu.Lock()
