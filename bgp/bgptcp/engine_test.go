@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -90,8 +89,9 @@ func TestServersRotateKeys(t *testing.T) {
 					if !errors.Is(err, bgptcp.ErrNoAO) {
 						t.Error(err)
 					}
-					for !strings.Contains(near.Status()[0].LastError.Down.String(), bgptcp.ErrNoAO.Error()) {
-						<-tick.C
+					c.AO = aoKeys(1)
+					if _, err := dial(t, a, c, soon); !errors.Is(err, bgptcp.ErrNoAO) {
+						t.Errorf("dialing: %v", err)
 					}
 					return
 				}
