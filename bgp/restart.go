@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -112,11 +113,11 @@ func (m *Machine) retain(l *link, d Down) []Retention {
 	for _, f := range l.session.Families {
 		r := Retention{Family: f}
 		if slices.ContainsFunc(theirs.Families, func(t wire.GracefulFamily) bool { return t.Family == f }) {
-			r.Restart = min(theirs.Time, orDefault(g.MaxRestart, wire.MaxRestartTime))
+			r.Restart = min(theirs.Time, cmp.Or(g.MaxRestart, wire.MaxRestartTime))
 		}
 		for _, t := range longLived {
 			if t.Family == f {
-				r.LongLived = min(t.StaleTime, orDefault(g.MaxLongLived, 24*time.Hour))
+				r.LongLived = min(t.StaleTime, cmp.Or(g.MaxLongLived, 24*time.Hour))
 			}
 		}
 		if r.Restart > 0 || r.LongLived > 0 {
@@ -160,11 +161,4 @@ func preserved(o *wire.Open) []wire.Family {
 		}
 	}
 	return out
-}
-
-func orDefault(d, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return d
 }
