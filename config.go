@@ -18,12 +18,19 @@ type Config struct {
 	Peers          []Peer
 	Advertisements []Advertisement
 	BFDProfiles    []BFDProfile
+
+	// Reassign says what becomes of addresses in use that no pool has any more:
+	// their Services get others (resources, as MetalLB does since 0.14.2), or the
+	// configuration is refused as long as they are in use (the ConfigMap, as it
+	// did before).
+	Reassign bool
 }
 
 // Pool is a stock of addresses. Its ranges are disjoint, also from every other
 // pool's.
 type Pool struct {
 	Name   string
+	Origin string  // where it is configured, for people
 	Ranges []Range // in the operator's order
 
 	// ManualOnly withholds the pool from Services that do not ask for it by
@@ -32,6 +39,59 @@ type Pool struct {
 
 	// AvoidBuggyIPs skips IPv4 addresses that end in .0 and .255.
 	AvoidBuggyIPs bool
+
+	// Allocation says which Services the pool is for; nil: for all.
+	Allocation *Allocation
+
+	// CoolDown is how long an address that was given back is given to nobody
+	// else; 0: not at all. The Service that had it may have it again.
+	CoolDown time.Duration
+
+	// Reservations keep addresses of the pool for Services, whether those exist
+	// or not. A Service has one of each family at most.
+	Reservations []Reservation
+
+	// Quota is how many addresses of the pool the Services of a namespace may
+	// hold together. The key AnyNamespace stands for each one that is not named;
+	// without it, those are not limited.
+	Quota map[string]int
+}
+
+// AnyNamespace is the key in Pool.Quota of all namespaces that are not named.
+const AnyNamespace = "*"
+
+// Allocation pins a pool to some Services.
+type Allocation struct {
+	// Priority orders the pools pinned to a Service: the lowest first, 0 last.
+	Priority int
+
+	// Namespaces and NamespaceSelectors together are the namespaces whose
+	// Services may use the pool: those named, and those whose labels one of the
+	// selectors matches. Where neither is configured every namespace may;
+	// selectors that match none admit nobody.
+	Namespaces         []string
+	NamespaceSelectors []Selector
+
+	// ServiceSelectors are the Services of those namespaces that may use the
+	// pool; none means every one.
+	ServiceSelectors []Selector
+}
+
+// Admits reports whether a Service with these labels, in a namespace of this
+// name and labels, may use a pool. A nil Allocation admits all.
+func (a *Allocation) Admits(namespace string, namespaceLabels, labels map[string]string) bool {
+	if a == nil {
+		return true
+	}
+	inside := len(a.Namespaces)+len(a.NamespaceSelectors) == 0 || slices.Contains(a.Namespaces, namespace) ||
+		slices.ContainsFunc(a.NamespaceSelectors, func(s Selector) bool { return s.Matches(namespaceLabels) })
+	return inside && MatchesAny(a.ServiceSelectors, labels)
+}
+
+// Reservation keeps an address for a Service.
+type Reservation struct {
+	Service Name
+	Addr    netip.Addr
 }
 
 // Range is an inclusive range of addresses of one family.
@@ -127,12 +187,17 @@ func (c *Config) Pool(name string) *Pool {
 	return &c.Pools[i]
 }
 
-// Peer is one BGP neighbour of the nodes that its selectors choose.
+// Peer is one BGP neighbour of the nodes that its selectors choose. Exactly one
+// of Addr and Interface says where it is, and exactly one of RemoteAS and
+// DynamicAS which autonomous system it is of.
 type Peer struct {
 	Name          string
+	Origin        string // where it is configured, for people
 	LocalAS       uint32
 	RemoteAS      uint32
+	DynamicAS     DynamicAS
 	Addr          netip.Addr
+	Interface     string         // the peer is the one neighbour on this link (unnumbered)
 	Port          uint16         // 179 unless set otherwise
 	SourceAddr    netip.Addr     // zero: the kernel chooses
 	HoldTime      *time.Duration // nil: the engine's default; 0 s: no hold timer
@@ -142,7 +207,28 @@ type Peer struct {
 	Password      Secret         // TCP MD5 (RFC 2385); empty: none
 	EBGPMultiHop  bool           // the peer may be behind routers; decides single- or multihop BFD
 	BFDProfile    string         // name; empty: no BFD
+
+	// LocalASOverride is the autonomous system that this peer knows us by, in
+	// place of LocalAS; 0: LocalAS (localASN).
+	LocalASOverride uint32
+	ConnectTime     *time.Duration // longest pause between attempts to connect; nil: the engine's default
+	GracefulRestart bool           // offer graceful restart (RFC 4724)
+	VRF             string         // the node's VRF that the session runs in; empty: the default one
+	DualStack       bool           // carry both address families; otherwise the session's own
+
+	// Refused, unless OK, says why there must be no session with the peer, such as
+	// why.SecretMissing. All else of the peer may be incomplete then.
+	Refused why.Reason
 }
+
+// DynamicAS admits a peer of any autonomous system of a kind.
+type DynamicAS string
+
+// The kinds of peers whose autonomous system is not configured.
+const (
+	Internal DynamicAS = "internal" // our own
+	External DynamicAS = "external" // any but our own
+)
 
 // Secret is text that is never printed, logged or marshalled.
 type Secret string
@@ -180,21 +266,42 @@ const (
 
 // Advertisement says how the addresses of some pools are announced.
 type Advertisement struct {
-	Name                string
-	Mode                Mode
-	Pools               []string // names; none means all
-	NodeSelectors       []Selector
+	Name             string
+	Origin           string // where it is configured, for people
+	Mode             Mode
+	Pools            []string   // names, sorted; none covers none
+	NodeSelectors    []Selector // one has to match; none means every node
+	ServiceSelectors []Selector // one has to match; none means every Service
+
+	// What follows is of mode BGP.
+
 	Peers               []string    // names; none means all
 	AggregationLength   int         // IPv4 prefix length, 32 for host routes
 	AggregationLengthV6 int         // IPv6 prefix length, 128 for host routes
 	LocalPref           *uint32     // nil: unset; iBGP alone carries it (RFC 4271 §5.1.5)
 	Communities         []Community // sorted, no duplicates
+	LargeCommunities    []LargeCommunity
+
+	// What follows is of mode Layer2.
+
+	Interfaces []string     // exact names; none means all
+	Preferred  []Preference // nodes that are to announce rather than others
 }
+
+// Preference is a weight of the nodes whose labels match, 1 to 100. The weights
+// of all that match a node add up.
+type Preference struct {
+	Weight int
+	Nodes  Selector
+}
+
+// Covers reports whether the advertisement is meant for a pool's addresses.
+func (a *Advertisement) Covers(pool string) bool { return slices.Contains(a.Pools, pool) }
 
 // Selects reports whether the advertisement is meant for a pool's addresses on
 // a node with these labels.
 func (a *Advertisement) Selects(pool string, nodeLabels map[string]string) bool {
-	return (len(a.Pools) == 0 || slices.Contains(a.Pools, pool)) && MatchesAny(a.NodeSelectors, nodeLabels)
+	return a.Covers(pool) && MatchesAny(a.NodeSelectors, nodeLabels)
 }
 
 // Prefix returns the prefix under which the advertisement announces an address.
@@ -213,6 +320,19 @@ type Community uint32
 // String returns the community as high:low.
 func (c Community) String() string { return fmt.Sprintf("%d:%d", uint32(c)>>16, uint32(c)&0xffff) }
 
+// LargeCommunity is a BGP large community (RFC 8092).
+type LargeCommunity struct{ Global, Local1, Local2 uint32 }
+
+// Compare orders large communities by their numbers.
+func (c LargeCommunity) Compare(other LargeCommunity) int {
+	return cmp.Or(cmp.Compare(c.Global, other.Global), cmp.Compare(c.Local1, other.Local1), cmp.Compare(c.Local2, other.Local2))
+}
+
+// String returns the large community as large:global:local1:local2.
+func (c LargeCommunity) String() string {
+	return fmt.Sprintf("large:%d:%d:%d", c.Global, c.Local1, c.Local2)
+}
+
 // BFDProfile returns the profile of that name, or nil.
 func (c *Config) BFDProfile(name string) *BFDProfile {
 	i := slices.IndexFunc(c.BFDProfiles, func(p BFDProfile) bool { return p.Name == name })
@@ -225,6 +345,7 @@ func (c *Config) BFDProfile(name string) *BFDProfile {
 // BFDProfile holds the parameters of BFD sessions (RFC 5880).
 type BFDProfile struct {
 	Name             string
+	Origin           string // where it is configured, for people
 	ReceiveInterval  time.Duration
 	TransmitInterval time.Duration
 	DetectMultiplier uint8

@@ -20,7 +20,7 @@ func owned(cfg *pharos.Config, p *pharos.Peer) []netip.Prefix {
 			continue
 		}
 		for j := range cfg.Pools {
-			if !covers(a, cfg.Pools[j].Name) {
+			if !a.Covers(cfg.Pools[j].Name) {
 				continue
 			}
 			for _, r := range cfg.Pools[j].Ranges {

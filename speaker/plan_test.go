@@ -130,7 +130,7 @@ func TestPlan(t *testing.T) {
 			w.cfg.Advertisements = append(w.cfg.Advertisements, l2)
 		}, "172.19.100.1 nodeAssigned 172.19.100.1/32>" + tors + "\nnodeAssigned by n1 n2 n3"},
 		{"pool without advertisement", func(w *world) { w.cfg.Advertisements = w.cfg.Advertisements[1:] }, "172.19.100.1 noMatchingAdvertisement\nnoMatchingAdvertisement by "},
-		{"advertisement without pools covers all", func(w *world) { w.cfg.Advertisements = []pharos.Advertisement{advert("all")} }, "172.19.100.1 nodeAssigned 172.19.100.1/32>" + tors + "\nnodeAssigned by n1 n2 n3"},
+		{"advertisement without pools covers none", func(w *world) { w.cfg.Advertisements = []pharos.Advertisement{advert("none")} }, "172.19.100.1 noMatchingAdvertisement\nnoMatchingAdvertisement by "},
 		{"advertisement selects other nodes", func(w *world) { w.cfg.Advertisements[0].NodeSelectors = onRack("2") }, "172.19.100.1 noMatchingAdvertisement\nnoMatchingAdvertisement by n2"},
 		{"advertisement selects this node", func(w *world) { w.cfg.Advertisements[0].NodeSelectors = onRack("1") }, "172.19.100.1 nodeAssigned 172.19.100.1/32>" + tors + "\nnodeAssigned by n1 n3"},
 		{"advertisement names a peer", func(w *world) { w.cfg.Advertisements[0].Peers = []string{"tor2"} }, "172.19.100.1 nodeAssigned 172.19.100.1/32>10.10.2.211:179\nnodeAssigned by n1 n2 n3"},

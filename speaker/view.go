@@ -65,7 +65,7 @@ func NewView(opt Options, cfg *pharos.Config, self *pharos.Node, nodes pharos.Ma
 		name := cfg.Pools[i].Name
 		st := &stock{}
 		for _, a := range cfg.Advertisements {
-			st.layer2 = st.layer2 || a.Mode == pharos.Layer2 && covers(&a, name)
+			st.layer2 = st.layer2 || a.Mode == pharos.Layer2 && a.Covers(name)
 		}
 		st.offers, st.reason = v.offers(name, self)
 		for _, offer := range st.offers {
@@ -92,10 +92,6 @@ func NewView(opt Options, cfg *pharos.Config, self *pharos.Node, nodes pharos.Ma
 	return v
 }
 
-func covers(a *pharos.Advertisement, pool string) bool {
-	return len(a.Pools) == 0 || slices.Contains(a.Pools, pool)
-}
-
 // offers returns what a node announces a pool's addresses with, or why it does
 // not. It applies to every node alike, so that each knows what the others do.
 func (v *View) offers(pool string, n *pharos.Node) ([]*Offer, why.Reason) {
@@ -103,7 +99,7 @@ func (v *View) offers(pool string, n *pharos.Node) ([]*Offer, why.Reason) {
 	var selected []*pharos.Advertisement
 	for i := range v.cfg.Advertisements {
 		a := &v.cfg.Advertisements[i]
-		if !covers(a, pool) {
+		if !a.Covers(pool) {
 			continue
 		}
 		modes = append(modes, a.Mode)

@@ -34,6 +34,12 @@ const (
 	NoEndpoints      // no endpoint anywhere can serve
 	NoPeers          // no peer selects this node
 	ProtocolUnsupported
+	NotOwner                    // another node announces the address on layer 2
+	AnnounceFailed              // this node should announce the address and can't
+	ConflictingAdvertisements   // two advertisements contradict each other for this Service
+	SharedIPWithServiceSelector // a shared address and advertisements for some Services alone
+	AddressConflict             // another host on the link claims the address
+	Fenced                      // this node lost touch with most of the speakers
 
 	// The reasons of a configuration.
 	ConfigLoaded
@@ -80,6 +86,12 @@ var codes = [...]info{
 	NoEndpoints:                 {"noEndpoints", false, "no endpoint can serve"},
 	NoPeers:                     {"noPeers", false, "no BGP peer selects this node"},
 	ProtocolUnsupported:         {"protocolUnsupported", true, "the pool's protocol is not announced by this version"},
+	NotOwner:                    {"notOwner", false, "another node announces the address"},
+	AnnounceFailed:              {"announceFailed", true, "this node should announce the address and can't"},
+	ConflictingAdvertisements:   {"conflictingAdvertisements", true, "two advertisements contradict each other"},
+	SharedIPWithServiceSelector: {"sharedIPWithServiceSelector", true, "the address is shared, and an advertisement selects Services"},
+	AddressConflict:             {"addressConflict", true, "another host on the link claims the address"},
+	Fenced:                      {"fenced", true, "this node has lost touch with most of the speakers and keeps quiet on layer 2"},
 	ConfigLoaded:                {"configLoaded", false, "the configuration is in force"},
 	ConfigInvalid:               {"configInvalid", true, "the configuration is invalid; the last good one stays in force"},
 	ConfigMissing:               {"configMissing", true, "there is no configuration"},

@@ -43,6 +43,8 @@ func (p *parser) peer(v value, profiles map[string]bool) pharos.Peer {
 	f := v.fields("my-asn", "peer-asn", "peer-address", "peer-port", "source-address", "hold-time", "keepalive-time",
 		"router-id", "node-selectors", "password", "ebgp-multihop", "bfd-profile")
 	peer := pharos.Peer{
+		Origin:        origin(v),
+		DualStack:     true, // as MetalLB's native mode offered both
 		LocalAS:       uint32(v.required(f, "my-asn").number(1, math.MaxUint32, 0)),
 		RemoteAS:      uint32(v.required(f, "peer-asn").number(1, math.MaxUint32, 0)),
 		Addr:          v.required(f, "peer-address").address(false),
@@ -170,6 +172,7 @@ func (p *parser) profiles(v value) []pharos.BFDProfile {
 			return time.Duration(f[name].number(10, 60000, absent)) * time.Millisecond
 		}
 		profile := pharos.BFDProfile{
+			Origin:           origin(item),
 			Name:             item.required(f, "name").text(),
 			ReceiveInterval:  milliseconds("receive-interval", 300),
 			TransmitInterval: milliseconds("transmit-interval", 300),

@@ -29,6 +29,7 @@ func (p *parser) pools(v value, c *pharos.Config) {
 	for _, item := range v.list() {
 		f := item.fields("name", "protocol", "addresses", "auto-assign", "avoid-buggy-ips", "bgp-advertisements")
 		pool := pharos.Pool{
+			Origin:        origin(item),
 			Name:          item.required(f, "name").text(),
 			ManualOnly:    !f["auto-assign"].boolean(true),
 			AvoidBuggyIPs: f["avoid-buggy-ips"].boolean(false),
@@ -63,7 +64,7 @@ func (p *parser) pools(v value, c *pharos.Config) {
 			if f["bgp-advertisements"].there() {
 				f["bgp-advertisements"].fail("a pool of protocol layer2 has none", "leave it out, or set protocol: bgp")
 			}
-			a := hostRoutes(pool.Name)
+			a := hostRoutes(pool.Name, item)
 			a.Mode = pharos.Layer2
 			c.Advertisements = append(c.Advertisements, a)
 		}
@@ -157,8 +158,12 @@ func (p *parser) overlaps(all []place) {
 	}
 }
 
-func hostRoutes(pool string) pharos.Advertisement {
-	return pharos.Advertisement{Name: pool, Mode: pharos.BGP, Pools: []string{pool}, AggregationLength: 32, AggregationLengthV6: 128}
+// origin is where something is configured. It names no line: lines move when
+// something else changes.
+func origin(v value) string { return "ConfigMap, " + v.path }
+
+func hostRoutes(pool string, at value) pharos.Advertisement {
+	return pharos.Advertisement{Name: pool, Origin: origin(at), Mode: pharos.BGP, Pools: []string{pool}, AggregationLength: 32, AggregationLengthV6: 128}
 }
 
 // advertisements reads how a bgp pool is advertised: as host routes unless told
@@ -175,7 +180,7 @@ func (p *parser) advertisements(v value, pool string, places []place) []pharos.A
 	}
 	for i, item := range v.list() {
 		f := item.fields("aggregation-length", "aggregation-length-v6", "localpref", "communities")
-		a := hostRoutes(pool)
+		a := hostRoutes(pool, item)
 		if i > 0 {
 			a.Name = fmt.Sprintf("%s-%d", pool, i+1)
 		}
@@ -197,7 +202,7 @@ func (p *parser) advertisements(v value, pool string, places []place) []pharos.A
 		out = append(out, a)
 	}
 	if len(out) == 0 {
-		return []pharos.Advertisement{hostRoutes(pool)}
+		return []pharos.Advertisement{hostRoutes(pool, v)}
 	}
 	return out
 }
