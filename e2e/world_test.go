@@ -26,13 +26,18 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
+	return startWorld(t, lab.Options{Until: lab.StageService})
+}
+
+// startWorld brings up a lab of some kind.
+func startWorld(t *testing.T, o lab.Options) world {
+	t.Helper()
 	if err := sandbox.Probe(); err != nil {
 		t.Skip(err)
 	}
-	l, err := lab.Start(t.Context(), lab.Options{
-		Dir: t.TempDir(), Until: lab.StageService, Input: lab.FindInput("."), Pharos: product,
-		Progress: func(phase, detail string) { t.Log(phase, detail) },
-	})
+	o.Dir, o.Input, o.Pharos = t.TempDir(), lab.FindInput("."), product
+	o.Progress = func(phase, detail string) { t.Log(phase, detail) }
+	l, err := lab.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,13 +22,14 @@ const image = "pharoslb/pharos"
 func (l *Lab) startCluster(ctx context.Context) error {
 	var err error
 	l.cluster, err = cluster.Start(ctx, cluster.Options{
-		Dir:         filepath.Join(l.opts.Dir, "cluster"),
-		Binary:      l.opts.ControlPlane,
-		NS:          l.network.control,
-		Addr:        l.opts.Topology.Control,
-		AuditPolicy: l.opts.AuditPolicy,
-		Progress:    l.opts.Progress,
-		Log:         l.opts.Log,
+		Dir:          filepath.Join(l.opts.Dir, "cluster"),
+		Binary:       l.opts.ControlPlane,
+		NS:           l.network.control,
+		Addr:         l.opts.Topology.Control,
+		ServiceCIDR6: l.opts.Topology.Services6,
+		AuditPolicy:  l.opts.AuditPolicy,
+		Progress:     l.opts.Progress,
+		Log:          l.opts.Log,
 	})
 	if err != nil {
 		return err

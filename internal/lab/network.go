@@ -114,6 +114,9 @@ func (n *network) machine(plan NodePlan, port string) (*netns.NS, error) {
 		func() error { return n.address(ns, plan.Addr) },
 		func() error { return n.podRoutes(ns, plan.Name) },
 	)
+	if plan.Addr6.IsValid() {
+		steps = append(steps, func() error { return ns.AddAddr(uplink, netip.PrefixFrom(plan.Addr6, n.plan.Segment6.Bits())) })
+	}
 	if err := first(steps...); err != nil {
 		ns.Close()
 		return nil, fmt.Errorf("node %s: %w", plan.Name, err)

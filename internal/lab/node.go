@@ -71,8 +71,14 @@ func (n *node) off() error {
 }
 
 func (n *node) Name() string             { return n.plan.Name }
-func (n *node) Addrs() []netip.Addr      { return []netip.Addr{n.plan.Addr} }
 func (n *node) PodCIDRs() []netip.Prefix { return []netip.Prefix{n.plan.Pods} }
+
+func (n *node) Addrs() []netip.Addr {
+	if n.plan.Addr6.IsValid() {
+		return []netip.Addr{n.plan.Addr, n.plan.Addr6}
+	}
+	return []netip.Addr{n.plan.Addr}
+}
 
 // NS is the machine's namespace, nil while it is powered off.
 func (n *node) NS() *netns.NS {

@@ -11,13 +11,14 @@ import (
 // layout is where a cluster keeps its files and listens: all that the
 // components' flags depend on.
 type layout struct {
-	dir         string
-	apiAddr     netip.AddrPort
-	loopback    bool // API server on loopback: nothing else can reach it
-	etcdClient  uint16
-	etcdPeer    uint16
-	serviceCIDR netip.Prefix
-	audit       bool
+	dir          string
+	apiAddr      netip.AddrPort
+	loopback     bool // API server on loopback: nothing else can reach it
+	etcdClient   uint16
+	etcdPeer     uint16
+	serviceCIDR  netip.Prefix
+	serviceCIDR6 netip.Prefix // not valid: none
+	audit        bool
 }
 
 func (l layout) pki(name string) string        { return filepath.Join(l.dir, "pki", name) }
@@ -79,13 +80,17 @@ func (l layout) args(c Component) []string {
 }
 
 func (l layout) apiServerArgs() []string {
+	services := l.serviceCIDR.String()
+	if l.serviceCIDR6.IsValid() {
+		services += "," + l.serviceCIDR6.String()
+	}
 	args := []string{
 		"--etcd-servers=" + loopbackURL(l.etcdClient),
 		"--secure-port=" + strconv.Itoa(int(l.apiAddr.Port())),
 		"--tls-cert-file=" + l.pki("apiserver.crt"),
 		"--tls-private-key-file=" + l.pki("apiserver.key"),
 		"--client-ca-file=" + l.pki("ca.crt"),
-		"--service-cluster-ip-range=" + l.serviceCIDR.String(),
+		"--service-cluster-ip-range=" + services,
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + l.pki("sa.key"),
 		"--service-account-signing-key-file=" + l.pki("sa.key"),

@@ -92,7 +92,7 @@ func start(ctx context.Context, o Options) (*Cluster, error) {
 func (c *Cluster) prepare() error {
 	c.opts.Progress("keys", "certificates and kubeconfigs in "+c.opts.Dir)
 	c.layout = layout{
-		dir: c.opts.Dir, serviceCIDR: c.opts.ServiceCIDR, loopback: c.opts.NS == nil,
+		dir: c.opts.Dir, serviceCIDR: c.opts.ServiceCIDR, serviceCIDR6: c.opts.ServiceCIDR6, loopback: c.opts.NS == nil,
 		etcdClient: 2379, etcdPeer: 2380, audit: len(c.opts.AuditPolicy) > 0,
 	}
 	port := c.opts.Port

@@ -53,6 +53,8 @@ type Options struct {
 	// ServiceCIDR holds the cluster IPs; unset is 10.233.0.0/18. Its first
 	// address is the service "kubernetes".
 	ServiceCIDR netip.Prefix
+	// ServiceCIDR6, if set, holds the cluster IPs of Services that ask for IPv6 too.
+	ServiceCIDR6 netip.Prefix
 	// Components are the ones to start; nil is all. The API server implies
 	// etcd, the others the API server.
 	Components []Component
