@@ -55,7 +55,7 @@ func runController(ctx context.Context, f controllerFlags) error {
 	}
 	source := kube.NewSource(kube.Options{
 		Client:    client,
-		Kinds:     kube.Services | kube.Config,
+		Kinds:     kube.Services | kube.Namespaces | kube.Config,
 		ConfigMap: pharos.Name{Namespace: f.namespace, Name: f.configMap},
 		Parse:     configmap.Parse,
 		Log:       log,

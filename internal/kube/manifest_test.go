@@ -100,6 +100,7 @@ func TestRights(t *testing.T) {
 		"controller": {
 			"events create,patch",
 			"metallb-system: configmaps list,watch of config",
+			"namespaces list,watch",
 			"services list,watch",
 			"services/status patch",
 		},

@@ -213,14 +213,15 @@ func TestSnapshotIsSyncedWhenEveryKindIs(t *testing.T) {
 // What changes no noun wakes nobody; what does, leaves older Snapshots as they
 // were.
 func TestOnlyChangesOfNounsWake(t *testing.T) {
-	s, stores := feed(t, Services|Nodes|Endpoints)
+	s, stores := feed(t, Services|Nodes|Namespaces|Endpoints)
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", ResourceVersion: "1"}}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns", Labels: map[string]string{"team": "a"}}}
 	es := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a-x", Labels: map[string]string{discoveryv1.LabelServiceName: "a"}}, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}}
 	objects := map[Kind]func() any{
-		Services: func() any { return svc.DeepCopy() }, Nodes: func() any { return node.DeepCopy() }, Endpoints: func() any { return es.DeepCopy() },
+		Services: func() any { return svc.DeepCopy() }, Nodes: func() any { return node.DeepCopy() }, Namespaces: func() any { return ns.DeepCopy() }, Endpoints: func() any { return es.DeepCopy() },
 	}
-	for _, k := range []Kind{Services, Nodes, Endpoints} {
+	for _, k := range []Kind{Services, Nodes, Namespaces, Endpoints} {
 		stores[k].Replace([]any{objects[k]()}, "1")
 	}
 	changed(s)
@@ -231,7 +232,8 @@ func TestOnlyChangesOfNounsWake(t *testing.T) {
 	svc.Annotations = map[string]string{"somebody": "else's"}
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.Now()}}
 	es.Annotations = map[string]string{"trigger": "time"}
-	for _, k := range []Kind{Services, Nodes, Endpoints} {
+	ns.Annotations = map[string]string{"somebody": "else's"}
+	for _, k := range []Kind{Services, Nodes, Namespaces, Endpoints} {
 		stores[k].Update(objects[k]())
 		stores[k].Replace([]any{objects[k]()}, "2") // a watch that began anew
 		if changed(s) || s.Snapshot() != before {
@@ -256,6 +258,16 @@ func TestOnlyChangesOfNounsWake(t *testing.T) {
 	}
 	if names := slices.Collect(after.Services.Diff(before.Services)); len(names) != 1 || after.Endpoints != before.Endpoints {
 		t.Errorf("the Snapshots differ in %v", names)
+	}
+	ns.Labels = map[string]string{"team": "b"}
+	stores[Namespaces].Update(objects[Namespaces]())
+	was, _ := before.Namespaces.Get("ns")
+	if is, ok := s.Snapshot().Namespaces.Get("ns"); !changed(s) || !ok || is.Labels["team"] != "b" || was.Labels["team"] != "a" {
+		t.Errorf("namespace %v was %v", is, was)
+	}
+	stores[Namespaces].Replace(nil, "3")
+	if _, ok := s.Snapshot().Namespaces.Get("ns"); ok {
+		t.Error("a namespace that is gone is still there")
 	}
 	stores[Services].Replace(nil, "3")
 	stores[Endpoints].Delete(objects[Endpoints]())

@@ -30,6 +30,7 @@ const (
 	Services Kind = 1 << iota
 	Endpoints
 	Nodes
+	Namespaces
 	Config // the one ConfigMap of Options.ConfigMap
 )
 
@@ -42,6 +43,8 @@ func (k Kind) String() string {
 		return "endpointslices"
 	case Nodes:
 		return "nodes"
+	case Namespaces:
+		return "namespaces"
 	case Config:
 		return "configmaps"
 	}
@@ -113,6 +116,7 @@ func NewSource(o Options) *Source {
 		{kind: Services, client: o.Client.core, object: &corev1.Service{}, store: serviceStore{s}},
 		{kind: Endpoints, client: o.Client.discovery, object: &discoveryv1.EndpointSlice{}, store: sliceStore{s}},
 		{kind: Nodes, client: o.Client.core, object: &corev1.Node{}, store: nodeStore{s}},
+		{kind: Namespaces, client: o.Client.core, object: &corev1.Namespace{}, store: namespaceStore{s}},
 		{kind: Config, client: o.Client.core, object: &corev1.ConfigMap{}, store: configStore{s}},
 	} {
 		if o.Kinds&k.kind != 0 {

@@ -176,6 +176,40 @@ func (s nodeStore) replace(next *pharos.Snapshot, objs []any) bool {
 
 func (s nodeStore) len() int { return len(s.nodeUIDs) }
 
+type namespaceStore struct{ *Source }
+
+func (s namespaceStore) put(next *pharos.Snapshot, obj any) bool {
+	in := obj.(*corev1.Namespace)
+	if was, ok := next.Namespaces.Get(in.Name); ok && maps.Equal(was.Labels, in.Labels) {
+		return false
+	}
+	next.Namespaces = next.Namespaces.With(in.Name, &pharos.Namespace{Name: in.Name, Labels: in.Labels})
+	return true
+}
+
+func (s namespaceStore) drop(next *pharos.Snapshot, obj any) bool {
+	next.Namespaces = next.Namespaces.Without(obj.(*corev1.Namespace).Name)
+	return true
+}
+
+func (s namespaceStore) replace(next *pharos.Snapshot, objs []any) bool {
+	changed := false
+	there := map[string]bool{}
+	for _, obj := range objs {
+		there[obj.(*corev1.Namespace).Name] = true
+		changed = s.put(next, obj) || changed
+	}
+	for name := range next.Namespaces.All() {
+		if !there[name] {
+			next.Namespaces = next.Namespaces.Without(name)
+			changed = true
+		}
+	}
+	return changed
+}
+
+func (s namespaceStore) len() int { return s.Snapshot().Namespaces.Len() }
+
 type sliceStore struct{ *Source }
 
 func (s sliceStore) put(next *pharos.Snapshot, obj any) bool {
