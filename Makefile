@@ -31,6 +31,10 @@ bin/pharos-controlplane: $(wildcard controlplane/*.go) controlplane/go.mod contr
 	@.ci/progress "building the Kubernetes control plane (the first time some ten minutes on two cores)" \
 		env CGO_ENABLED=0 $(GO) -C controlplane build -ldflags '$(CPLDFLAGS)' -o $(CURDIR)/$@ .
 
+.PHONY: generate
+generate: ## make anew what is made of the API types: deep copies and deploy/crds
+	$(GO) generate ./api/...
+
 .PHONY: deps
 deps: ## install what the tests need from the distribution's packages
 	@.ci/deps

@@ -1,11 +1,13 @@
 package pharos_test
 
 import (
+	"bytes"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -65,6 +67,8 @@ var rules = []rule{
 	{"internal/version", nil},
 	{"internal/lab/...", []string{".", "why", "deploy", "examples/...", "internal/lab/...", "internal/linux/...", "internal/localapi", "internal/version", "k8s.io/...", "sigs.k8s.io/yaml", "github.com/vishvananda/netlink", "golang.org/x/..."}},
 	{"deploy", nil},
+	{"api/v1beta2", []string{"k8s.io/api/core/v1", "k8s.io/apimachinery/..."}},
+	{"api/v1beta1", []string{"api/v1beta2", "k8s.io/apimachinery/..."}},
 	// Layer 5: wiring, and what looks at the whole from outside.
 	{"internal/cli", []string{"..."}},
 	{"cmd/pharos", []string{"internal/cli"}},
@@ -189,6 +193,51 @@ func TestPureCodeIsPure(t *testing.T) {
 			file, ok := pkgs[dir].imports[imp]
 			if ok && !(dir == "." && imp == "log/slog") { // Secret hides itself from slog
 				t.Errorf("%s imports %s: package %s is pure", file, imp, dir)
+			}
+		}
+	}
+}
+
+// Generated files are what the generator makes of the API types.
+func TestGeneratedFilesAreFresh(t *testing.T) {
+	dir := t.TempDir()
+	generate := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("go", append([]string{"tool", "-modfile=api/tools.mod", "controller-gen"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+		}
+	}
+	generate("crd", "paths=./api/...", "output:crd:dir="+filepath.Join(dir, "crds"))
+	homes := map[string]string{"deploy/crds": "crds"}
+	for _, pkg := range []string{"v1beta1", "v1beta2"} {
+		generate("object", "paths=./api/"+pkg, "output:object:dir="+filepath.Join(dir, pkg))
+		homes["api/"+pkg] = pkg
+	}
+	for home, made := range homes {
+		fresh, err := os.ReadDir(filepath.Join(dir, made))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, f := range fresh {
+			names = append(names, f.Name())
+			want, err := os.ReadFile(filepath.Join(dir, made, f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(filepath.Join(home, f.Name())); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s/%s is not what the types say (%v): run make generate", home, f.Name(), err)
+			}
+		}
+		there, err := filepath.Glob(home + "/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range there {
+			name := filepath.Base(f)
+			if (home == "deploy/crds" || strings.HasPrefix(name, "zz_generated")) && !slices.Contains(names, name) {
+				t.Errorf("%s is made of no type: remove it", f)
 			}
 		}
 	}

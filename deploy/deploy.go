@@ -3,11 +3,12 @@
 //
 //	pharos.yaml        controller and speakers, in MetalLB's place
 //	pharos-proxy.yaml  the data plane, in kube-proxy's place
+//	crds/              the kinds of group metallb.io, one a file, made of api/
 //
 // It knows no Kubernetes; it is text. Start reading at pharos.yaml.
 package deploy
 
-import _ "embed"
+import "embed"
 
 // Pharos is pharos.yaml: controller and speakers.
 //
@@ -18,3 +19,9 @@ var Pharos []byte
 //
 //go:embed pharos-proxy.yaml
 var Proxy []byte
+
+// CRDs has crds/*.yaml: the kinds of group metallb.io, one a file. They come
+// before what configures with them.
+//
+//go:embed crds/*.yaml
+var CRDs embed.FS
