@@ -1,6 +1,7 @@
 package bgp_test
 
 import (
+	"context"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -11,6 +12,50 @@ import (
 	"github.com/pharoslb/pharos/bgp/bgptest"
 	"github.com/pharoslb/pharos/bgp/wire"
 )
+
+// slowListener takes its time to close, which Accept does not wait for.
+type slowListener struct {
+	bgp.Listener
+	closed chan struct{}
+}
+
+func (l slowListener) Close() error {
+	err := l.Listener.Close()
+	time.Sleep(time.Second)
+	close(l.closed)
+	return err
+}
+
+// Whoever waits for Run may listen on the same addresses next.
+func TestRunReturnsWithListenersClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, closed := bgptest.NewNet(), make(chan struct{})
+		s, err := bgp.NewServer(bgp.Options{
+			ListenAddrs: []netip.AddrPort{at(hostA)},
+			Listener: func(ctx context.Context, addr netip.AddrPort) (bgp.Listener, error) {
+				l, err := n.Listen(ctx, addr)
+				return slowListener{l, closed}, err
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-closed:
+		default:
+			t.Error("Run returned before its listener was closed")
+		}
+		<-closed
+	})
+}
 
 // What may be exported is the last word of SetPeers, before Run too.
 func TestExportChangesBeforeRun(t *testing.T) {

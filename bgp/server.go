@@ -94,21 +94,14 @@ func NewServer(opt Options) (*Server, error) {
 
 // Run keeps the sessions until ctx ends, then says goodbye (NOTIFICATION Cease,
 // administrative shutdown), closes and waits for everything it started; that
-// takes at most about a second. It may be called once. The error is that of a
-// socket that cannot be listened on.
+// takes at most about a second. ListenAddrs can be listened on again then. It may be
+// called once. The error is that of a socket that cannot be listened on.
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := s.open(ctx); err != nil {
 		return err
 	}
-	// Accept returns only when the listener is closed.
-	unblock := context.AfterFunc(ctx, func() {
-		for _, l := range s.listeners {
-			l.Close()
-		}
-	})
-	defer unblock()
 	var accepting sync.WaitGroup
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
@@ -123,6 +116,11 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 		cancel()
+	}
+	// Accept returns only when the listener is closed. It may return before Close does,
+	// and whoever waits for Run may want to listen on the same port next.
+	for _, l := range s.listeners {
+		l.Close()
 	}
 	s.mu.Lock()
 	s.ctx = nil
