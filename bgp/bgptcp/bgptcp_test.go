@@ -135,6 +135,20 @@ const (
 	never = 30 * time.Second       // for what must
 )
 
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(never); !ok(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited %v in vain for %s", never, what)
+		}
+	}
+}
+
 func eachFamily(t *testing.T, f func(t *testing.T, a, b end, v4 bool, c bgp.Config)) {
 	for _, v4 := range []bool{true, false} {
 		t.Run(map[bool]string{true: "IPv4", false: "IPv6"}[v4], func(t *testing.T) {

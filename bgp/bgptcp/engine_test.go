@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/bgptcp"
@@ -45,13 +45,16 @@ func speak(t *testing.T, e end, v4, listens bool) (*bgp.Server, *bgptest.Recorde
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Run(ctx); err != nil {
 			t.Error(err)
 		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
 	})
 	return s, heard
 }
@@ -74,25 +77,24 @@ func TestServersRotateKeys(t *testing.T) {
 				if dynamic {
 					m.RemoteAddr, m.RemotePrefix = netip.Addr{}, netip.PrefixFrom(a.addr(v4), map[bool]int{true: 24, false: 64}[v4]).Masked()
 				}
-				// The listener refuses once it is open, and each attempt to connect fails.
-				tick := time.NewTicker(5 * time.Millisecond)
-				defer tick.Stop()
 				if err := set(near, c, aoKeys(1)); err != nil {
 					t.Fatal(err)
 				}
 				err := set(far, m, aoKeys(1))
 				if !has {
-					for err == nil {
-						<-tick.C
-						err = set(far, m, aoKeys(1))
-					}
+					// The listener refuses once it is open, and each attempt to connect fails.
+					eventually(t, "the listener to refuse", func() bool {
+						if err == nil {
+							err = set(far, m, aoKeys(1))
+						}
+						return err != nil
+					})
 					if !errors.Is(err, bgptcp.ErrNoAO) {
 						t.Error(err)
 					}
-					c.AO = aoKeys(1)
-					if _, err := dial(t, a, c, soon); !errors.Is(err, bgptcp.ErrNoAO) {
-						t.Errorf("dialing: %v", err)
-					}
+					eventually(t, "the dialer's status to say why", func() bool {
+						return strings.Contains(near.Status()[0].LastError.Down.String(), bgptcp.ErrNoAO.Error())
+					})
 					return
 				}
 				if err != nil {
