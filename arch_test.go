@@ -41,6 +41,7 @@ var rules = []rule{
 	{"bfd/bfdtest", []string{"bfd"}},
 	{"bfd", nil},
 	{"layer2", nil},
+	{"election", []string{".", "why"}},
 	{"ipam", []string{".", "why"}},
 	{"dataplane", []string{".", "why"}},
 	// Layer 2: drivers, each with the kernel library it needs.
@@ -52,7 +53,7 @@ var rules = []rule{
 	{"internal/linux/...", []string{".", "why", "bgp/wire", "rib", "internal/compact", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	// Layer 3: roles know neither Kubernetes nor kernel.
 	{"controller", []string{".", "why", "ipam", "internal/task"}},
-	{"speaker", []string{".", "why", "bfd", "bgp", "bgp/wire", "layer2", "internal/task"}},
+	{"speaker", []string{".", "why", "bfd", "bgp", "bgp/wire", "layer2", "election", "internal/task"}},
 	{"proxy", []string{".", "why", "dataplane", "internal/task"}},
 	{"router", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/task"}},
 	{"internal/task", []string{"golang.org/x/sync/errgroup"}},
@@ -182,7 +183,7 @@ func TestPackagesAreDocumented(t *testing.T) {
 
 // Pure code owns no clock, goroutine or logger: callers bring them.
 func TestPureCodeIsPure(t *testing.T) {
-	pure := []string{".", "why", "bgp/wire", "rib", "layer2", "ipam", "dataplane"}
+	pure := []string{".", "why", "bgp/wire", "rib", "layer2", "election", "ipam", "dataplane"}
 	forbidden := []string{"log", "log/slog", "net", "os", "os/exec", "sync", "net/http"}
 	pkgs := packages(t)
 	for _, dir := range pure {
