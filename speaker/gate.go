@@ -1,49 +1,26 @@
 package speaker
 
 import (
-	"net/netip"
-	"reflect"
-	"slices"
-
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/why"
 )
 
-// gate decides which configuration is in force: the newest one, unless it would
-// leave an announced address without a pool. A refused one is asked about again
-// at every Snapshot, so that it comes into force once the address is given up.
-// It reports whether the answer differs from the one before.
-func (s *Speaker) gate(snap *pharos.Snapshot) bool {
-	refused, was := s.refused, s.status.Config.Reason
-	s.refused = nil
-	s.status.Config.Reason = snap.Problem
-	changed := false
-	switch candidate := snap.Config; {
-	case candidate == nil && snap.Problem.Code == why.OK:
-		s.status.Config.Reason = why.Reason{Code: why.NotSynced}
-		if snap.Synced {
-			s.status.Config.Reason = why.Reason{Code: why.ConfigMissing}
-		}
-	case candidate == nil || candidate == s.accepted:
-	case s.cfg != nil && reflect.DeepEqual(candidate, s.cfg):
-		// Read anew and the same: what is in force stays, and with it all that
-		// was made of it.
-		s.accepted = candidate
-	default:
-		if orphans := candidate.Orphans(s.inUse(snap)); len(orphans) > 0 {
-			s.refused = candidate
-			s.status.Config.Reason = orphans[0]
-			if more := len(orphans) - 1; more > 0 {
-				s.status.Config.Reason = why.New(why.ConfigOrphans, "%s, and %d more", orphans[0], more)
-			}
-			break
-		}
-		s.cfg, s.accepted, changed = candidate, candidate, true
+// pass lets the newest configuration come into force, by the rule of
+// pharos.Gate, and reports whether another one is in force now. Addresses are in
+// use as long as they stand in statuses: the controller refuses what a ConfigMap
+// would take away by the same, and with resources it is the controller's turn to
+// give others first.
+func (s *Speaker) pass(snap *pharos.Snapshot) bool {
+	was, refused := s.status.Config.Reason, s.gate.Refused()
+	changed := s.gate.Step(snap, pharos.Noted{Services: snap.Services, Class: s.opt.Class, Config: s.gate.Config})
+	s.cfg = s.gate.Config
+	reason := s.gate.Reason
+	if snap.Config == nil && snap.Problem.Code == why.OK && !snap.Synced {
+		reason = why.Reason{Code: why.NotSynced}
 	}
-	s.status.Config.Loaded = s.cfg != nil
-	s.status.Config.Stale = s.status.Config.Reason.Code != why.OK
-	if r := s.status.Config.Reason; r != was || s.refused != refused && s.refused != nil {
-		s.tellConfig(r)
+	s.status.Config.Loaded, s.status.Config.Stale, s.status.Config.Reason = s.cfg != nil, reason.Code != why.OK, reason
+	if now := s.gate.Refused(); reason != was || now != refused && now != nil {
+		s.tellConfig(reason)
 	}
 	if changed {
 		s.status.Updates++
@@ -59,31 +36,9 @@ func (s *Speaker) tellConfig(r why.Reason) {
 		return
 	case why.ConfigOrphans:
 		// What can't be read is the same for everybody, and the controller
-		// tells of it; what an announced address forbids, only we know.
+		// tells of it; what an address in use forbids, it may not know of any more.
 		s.recorder.Config(r)
 	}
 	s.status.UpdateErrors++
 	s.log.Warn("configuration not in force", "reason", r.Code, "detail", r.String())
-}
-
-// inUse returns the announced addresses that the Snapshot still gives to the
-// Services they are announced for.
-func (s *Speaker) inUse(snap *pharos.Snapshot) map[netip.Addr]pharos.Name {
-	used := map[netip.Addr]pharos.Name{}
-	for name, p := range s.plans {
-		svc, ok := snap.Services.Get(name)
-		if !ok || svc.Type != pharos.LoadBalancer {
-			continue
-		}
-		for _, a := range p.Addresses {
-			if len(a.Routes) == 0 || !slices.Contains(svc.Ingress, a.Addr) {
-				continue
-			}
-			// Of several Services that share the address, the first by name.
-			if other, ok := used[a.Addr]; !ok || name.Compare(other) < 0 {
-				used[a.Addr] = name
-			}
-		}
-	}
-	return used
 }

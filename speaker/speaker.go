@@ -65,18 +65,17 @@ type Speaker struct {
 	recorder Recorder
 	log      *slog.Logger
 
-	mu       sync.Mutex // held by whoever reads or changes what follows
-	snap     *pharos.Snapshot
-	self     *pharos.Node   // as last seen
-	cfg      *pharos.Config // in force
-	accepted *pharos.Config // the newest that equals cfg
-	refused  *pharos.Config // the newest, if it must not come into force
-	view     *View
-	synced   bool // the table reflects a Snapshot that was complete
-	plans    map[pharos.Name]*Plan
-	table    *table
-	lost     bool   // the log says that the own node is unknown
-	status   Status // what is not derived from the rest
+	mu     sync.Mutex // held by whoever reads or changes what follows
+	snap   *pharos.Snapshot
+	self   *pharos.Node   // as last seen
+	cfg    *pharos.Config // in force: gate.Config
+	gate   pharos.Gate
+	view   *View
+	synced bool // the table reflects a Snapshot that was complete
+	plans  map[pharos.Name]*Plan
+	table  *table
+	lost   bool   // the log says that the own node is unknown
+	status Status // what is not derived from the rest
 }
 
 // New checks the options and starts nothing.
@@ -92,6 +91,7 @@ func New(opt Options, edge Edge) (*Speaker, error) {
 		snap:  &pharos.Snapshot{},
 		plans: map[pharos.Name]*Plan{},
 		table: newTable(attrTable{}.next()),
+		gate:  pharos.Gate{Waits: true},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -124,7 +124,7 @@ func (s *Speaker) Reconcile(snap *pharos.Snapshot) {
 	defer s.mu.Unlock()
 	before := s.snap
 	s.snap = snap
-	newConfig := s.gate(snap)
+	newConfig := s.pass(snap)
 	newView := s.look(before, newConfig)
 	switch {
 	case !snap.Synced:

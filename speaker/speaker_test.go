@@ -312,6 +312,7 @@ func TestConfigThatOrphansAnAddressIsRefusedAndRetried(t *testing.T) {
 	r := newRig(t, "n1")
 	r.put(service("web", "172.19.100.1"), backends("n1"))
 	r.put(service("web2", "172.19.100.2"), backends("n1"))
+	// It has its address, though no node announces it.
 	r.put(service("silent", "172.19.100.3"), backends("n1:down"))
 	r.reconcile()
 	r.notes.take()
@@ -326,7 +327,7 @@ func TestConfigThatOrphansAnAddressIsRefusedAndRetried(t *testing.T) {
 	if !st.Config.Stale || !st.Config.Loaded || st.Config.Reason.Code != why.ConfigOrphans || st.UpdateErrors != 1 {
 		t.Errorf("status %+v, %d errors", st.Config, st.UpdateErrors)
 	}
-	if want := []string{"config configOrphansAddress: address 172.19.100.1 of Service default/web would be in no pool, and 1 more"}; !slices.Equal(r.notes.take(), want) {
+	if want := []string{"config configOrphansAddress: address 172.19.100.3 of Service default/silent would be in no pool, and 2 more; delete the Service or keep the range"}; !slices.Equal(r.notes.take(), want) {
 		t.Error("the refusal was not told as expected")
 	}
 	r.reconcile()
@@ -334,8 +335,9 @@ func TestConfigThatOrphansAnAddressIsRefusedAndRetried(t *testing.T) {
 		t.Errorf("told again: %v", told)
 	}
 
-	// One address is given up, another stops being announced: what is left
-	// does not stand in the way of the configuration any more.
+	// Two addresses are given up, a third is another: nothing stands in the way
+	// any more.
+	r.drop("silent")
 	r.drop("web")
 	r.put(service("web2", "172.19.101.2"), backends("n1"))
 	r.reconcile()

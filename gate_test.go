@@ -1,0 +1,101 @@
+package pharos
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/pharoslb/pharos/why"
+)
+
+// Each Snapshot in turn, with one address in use or none, leads to what is
+// written beside it: the configuration in force, by its first pool's name, and
+// why the newest is not.
+func TestGate(t *testing.T) {
+	const orphans = "address 192.0.2.7 of Service default/web would be in no pool; delete the Service or keep the range"
+	config := func(name, prefix string, reassign bool) *Config {
+		c := &Config{Reassign: reassign}
+		if name != "" {
+			c.Pools = []Pool{{Name: name, Ranges: []Range{PrefixRange(netip.MustParsePrefix(prefix))}}}
+		}
+		return c
+	}
+	has, other := config("has", "192.0.2.0/28", false), config("other", "198.51.100.0/28", false)
+	hasR, otherR, none := config("has", "192.0.2.0/28", true), config("other", "198.51.100.0/28", true), config("", "", true)
+	type step struct {
+		next  *Config
+		inUse bool
+		want  string
+	}
+	for _, c := range []struct {
+		name  string
+		waits bool
+		steps []step
+	}{
+		{"the ConfigMap takes nothing away", false, []step{
+			{has, true, "has"}, {other, true, "has, " + orphans}, {other, true, "has, " + orphans}, {config("has", "192.0.2.0/28", false), true, "has"},
+			{other, true, "has, " + orphans}, {other, false, "other"},
+		}},
+		{"resources have the controller give others", false, []step{{hasR, true, "has"}, {otherR, true, "other"}}},
+		{"and speakers wait for it", true, []step{{hasR, true, "has"}, {otherR, true, "has, " + orphans}, {otherR, false, "other"}}},
+		{"no pools is no order to take all", false, []step{{hasR, true, "has"}, {none, true, "has, " + orphans}, {none, false, ""}}},
+		{"nor at a start", false, []step{{none, true, "nil, " + orphans}, {hasR, true, "has"}}},
+		{"nothing to keep at a start", false, []step{{other, true, "other"}}},
+		{"nor for a speaker", true, []step{{otherR, true, "other"}}},
+		{"a cluster without any", false, []step{{nil, false, "nil, " + why.ConfigMissing.Text()}, {none, false, ""}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := Gate{Waits: c.waits}
+			for i, s := range c.steps {
+				web := &Service{Name: Name{"default", "web"}, Type: LoadBalancer, AllocatedFrom: "has"}
+				if s.inUse {
+					web.Ingress = []netip.Addr{netip.MustParseAddr("192.0.2.7")}
+				}
+				services := Map[Name, *Service]{}.With(web.Name, web)
+				was := g.Config
+				changed := g.Step(&Snapshot{Config: s.next, Services: services}, Noted{Services: services, Config: g.Config})
+				got := "nil"
+				if g.Config != nil {
+					got = ""
+					for _, p := range g.Config.Pools {
+						got += p.Name
+					}
+				}
+				if g.Reason.Code != why.OK {
+					got += ", " + g.Reason.String()
+				}
+				if got != s.want || changed != (was != g.Config) || (g.Refused() != nil) != strings.Contains(s.want, "would be") {
+					t.Errorf("step %d: got %s\nwant %s", i, got, s.want)
+				}
+			}
+		})
+	}
+}
+
+func TestNotedAddresses(t *testing.T) {
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("203.0.113.1")
+	services := map[Name]*Service{}
+	put := func(name string, edit func(*Service)) {
+		s := &Service{Name: Name{"default", name}, Type: LoadBalancer, AllocatedFrom: "p", Ingress: []netip.Addr{a}}
+		edit(s)
+		services[s.Name] = s
+	}
+	put("b", func(*Service) {})
+	put("a", func(s *Service) { s.Ingress = append(s.Ingress, b) })
+	put("0", func(s *Service) { s.Type = ClusterIP })
+	put("1", func(s *Service) { s.Class = "other" })
+	put("foreign", func(s *Service) { s.AllocatedFrom, s.Ingress = "", []netip.Addr{netip.MustParseAddr("203.0.113.9")} })
+	n := Noted{Services: MapOf(services)}
+	if got := n.InUse(); len(got) != 2 || got[a].Name != "a" || got[b].Name != "a" {
+		t.Errorf("with nothing in force: %v", got)
+	}
+	n.Config = &Config{Pools: []Pool{{Name: "p", Ranges: []Range{{a, a}}}}}
+	if got := n.InUse(); len(got) != 1 || got[a].Name != "a" {
+		t.Errorf("with a pool: %v", got)
+	}
+	for name, want := range map[string]bool{"a": true, "b": true, "0": false, "1": false, "foreign": false, "none": false} {
+		if n.Uses(Name{"default", name}, a) != want {
+			t.Errorf("%s uses %s: %v", name, a, !want)
+		}
+	}
+}
