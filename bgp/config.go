@@ -68,6 +68,10 @@ type Config struct {
 	// router advertisements (RFC 4861 §4.2). Until Resolve has filled in
 	// RemoteAddr, the session waits.
 	Interface string
+	// Device is a network device that the session is bound to, BFD's included: that
+	// of a VRF, as a rule. Such a peer is dialed, and its own connections are not
+	// taken. Empty: the routes decide.
+	Device string
 	// RemotePort is the TCP port we dial; 0 means 179.
 	RemotePort uint16
 	// HoldTime is the hold time we propose: 0 (never expires) or 3 s to 65535 s
@@ -368,6 +372,7 @@ func validateSet(peers []Config) ([]Config, error) {
 		remote netip.AddrPort
 		prefix netip.Prefix
 		link   string
+		device string
 	}
 	names := make(map[string]bool, len(peers))
 	ends := make(map[endpoint]string, len(peers))
@@ -383,7 +388,7 @@ func validateSet(peers []Config) ([]Config, error) {
 			errs = append(errs, fmt.Errorf("peer %q: name given twice", c.Name))
 		}
 		names[c.Name] = true
-		end := endpoint{local: c.LocalAddr, remote: c.Remote(), prefix: c.RemotePrefix}
+		end := endpoint{local: c.LocalAddr, remote: c.Remote(), prefix: c.RemotePrefix, device: c.Device}
 		if c.Unnumbered() {
 			end.link = c.Interface
 		}

@@ -21,6 +21,10 @@ type GracefulRestart struct {
 	// MaxRestart and MaxLongLived bound what a peer may ask of us. 0: 4095 s, and
 	// a day.
 	MaxRestart, MaxLongLived time.Duration
+	// ForwardingLost says that we did not only come back: what forwards began anew
+	// as well, such as after a reboot. A peer that kept our routes drops them when the
+	// first session is there. What ends later does not count.
+	ForwardingLost bool
 }
 
 func (g *GracefulRestart) validate(bad func(format string, args ...any)) {
@@ -41,15 +45,16 @@ func (g *GracefulRestart) validate(bad func(format string, args ...any)) {
 }
 
 // capabilities are those that offer it. Our forwarding does not depend on the
-// session, so that it is always preserved.
+// session, so that it is preserved but for the one restart of which we are told.
 func (g *GracefulRestart) capabilities(families []wire.Family, restarting bool) []wire.Capability {
+	kept := !restarting || !g.ForwardingLost
 	gr := wire.GracefulRestart{Restarting: restarting, Notification: true, Time: g.Restart}
 	var ll []wire.LongLivedFamily
 	for _, f := range families {
 		if g.Restart > 0 || g.LongLived > 0 {
-			gr.Families = append(gr.Families, wire.GracefulFamily{Family: f, Forwarding: true})
+			gr.Families = append(gr.Families, wire.GracefulFamily{Family: f, Forwarding: kept})
 		}
-		ll = append(ll, wire.LongLivedFamily{Family: f, Forwarding: true, StaleTime: g.LongLived})
+		ll = append(ll, wire.LongLivedFamily{Family: f, Forwarding: kept, StaleTime: g.LongLived})
 	}
 	return []wire.Capability{wire.GracefulRestartCapability(gr), wire.LongLived(ll...)}
 }

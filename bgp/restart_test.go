@@ -232,6 +232,40 @@ func TestRestartingIsSaidOnce(t *testing.T) {
 	}
 }
 
+// What began to forward anew has preserved nothing, as the first session says; the
+// next ones are of a node that forwarded all along.
+func TestForwardingLostIsSaidOnce(t *testing.T) {
+	for _, restarting := range []bool{true, false} {
+		b := newBench(func(c *bgp.Config) {
+			gracefully(time.Minute, time.Hour)(c)
+			c.GracefulRestart.ForwardingLost = true
+		})
+		kept := func(id bgp.ConnID) bool {
+			t.Helper()
+			for _, f := range b.Step(b.now, bgp.Connected{Conn: id}) {
+				if o, ok := f.(bgp.SendOpen); ok {
+					g, _ := o.Open.GracefulRestart()
+					if g.Families[0].Forwarding != o.Open.LongLived()[0].Forwarding {
+						t.Error("graceful and long-lived graceful restart disagree")
+					}
+					return g.Families[0].Forwarding
+				}
+			}
+			t.Fatal("no OPEN")
+			return false
+		}
+		b.do(bgp.Start{Restarting: restarting})
+		if kept(1) == restarting {
+			t.Errorf("the first session says that forwarding was kept: %v, restarting %v", !restarting, restarting)
+		}
+		b.do(bgp.OpenReceived{Conn: 1, Open: peerOpen()}, bgp.KeepaliveReceived{Conn: 1}, bgp.Closed{Conn: 1})
+		b.due()
+		if !kept(2) {
+			t.Error("the second session says that forwarding was lost")
+		}
+	}
+}
+
 // The whole of it on the wire: A's process goes and comes back, B retains and is told
 // what was preserved.
 func TestGracefulRestartOfTheProcess(t *testing.T) {

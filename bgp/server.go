@@ -337,7 +337,7 @@ func (s *Server) peerOf(local, remote netip.Addr) *peer {
 	var exact bool
 	for _, p := range s.peers {
 		c := p.config()
-		if c.RemoteAddr != remote || c.LocalAddr.IsValid() && c.LocalAddr != local {
+		if c.Device != "" || c.RemoteAddr != remote || c.LocalAddr.IsValid() && c.LocalAddr != local {
 			continue
 		}
 		if found == nil || c.LocalAddr.IsValid() && !exact || c.LocalAddr.IsValid() == exact && p.name < found.name {

@@ -2,6 +2,7 @@ package bgptcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -30,6 +31,9 @@ func (Dialer) Dial(ctx context.Context, c bgp.Config) (net.Conn, error) {
 				if err := sign(fd, &c); err != nil {
 					return err
 				}
+				if err := bindDevice(fd, c.Device); err != nil {
+					return err
+				}
 				return setSession(fd, c.RemoteAddr.Unmap().Is4(), &c)
 			})
 		},
@@ -43,6 +47,9 @@ func (Dialer) Dial(ctx context.Context, c bgp.Config) (net.Conn, error) {
 	}
 	nc, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(remote, c.Remote().Port()).String())
 	if err != nil {
+		if c.LocalAddr.IsValid() && errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return nil, fmt.Errorf("source address %v is none of this host's%s: %w", c.LocalAddr, on(c.Device), err)
+		}
 		return nil, err
 	}
 	conn, err := newConn(nc.(*net.TCPConn))

@@ -4,7 +4,7 @@
 // It speaks no BGP. Sockets are opened in the network namespace of the calling
 // thread.
 //
-//	bgp.Server ─ Dialer.Dial ─▶ socket: keys, IP_TTL, IP_MINTTL, bind, connect
+//	bgp.Server ─ Dialer.Dial ─▶ socket: keys, device, IP_TTL, IP_MINTTL, bind, connect
 //	           ─ Listen ──────▶ listening socket: keys of every peer's address or prefix
 //	                              └─ Accept: IP_TTL, IP_MINTTL of the peer it is from
 //	           ─ Conn.SetKeys ▶ other TCP-AO keys, while the session goes on

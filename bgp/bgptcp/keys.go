@@ -48,7 +48,7 @@ func plan(peers []bgp.Config, v4 bool) (entries []entry, want map[netip.Prefix]c
 	owner := make(map[netip.Prefix]string)
 	for _, c := range peers {
 		p := prefixOf(&c)
-		if !p.IsValid() || p.Addr().Is4() != v4 {
+		if !p.IsValid() || p.Addr().Is4() != v4 || c.Device != "" { // those are only dialed
 			continue
 		}
 		e := entry{Config: c, prefix: p}

@@ -1,6 +1,7 @@
 package bgptcp
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,6 +52,30 @@ func setTTL(fd int, v4 bool, ttl int) error {
 		return fmt.Errorf("set time to live: %w", err)
 	}
 	return nil
+}
+
+// bindDevice has all of a socket's packets go and come by a device, or by those of the
+// VRF that the device is.
+func bindDevice(fd int, device string) error {
+	if device == "" {
+		return nil
+	}
+	err := unix.BindToDevice(fd, device)
+	if errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("this host has no network device %q: %w", device, err)
+	}
+	if err != nil {
+		return fmt.Errorf("bind to network device %q: %w", device, err)
+	}
+	return nil
+}
+
+// on says on which device, for messages.
+func on(device string) string {
+	if device == "" {
+		return ""
+	}
+	return fmt.Sprintf(" on device %q", device)
 }
 
 func sinceAck(fd int) (time.Duration, error) {
