@@ -206,6 +206,7 @@ type Peer struct {
 	NodeSelectors []Selector     // one has to match; none means every node
 	Password      Secret         // TCP MD5 (RFC 2385); empty: none
 	EBGPMultiHop  bool           // the peer may be behind routers; decides single- or multihop BFD
+	AnyDistance   bool           // so it may without EBGPMultiHop: the ConfigMap never held a peer to one hop
 	BFDProfile    string         // name; empty: no BFD
 
 	// LocalASOverride is the autonomous system that this peer knows us by, in

@@ -77,7 +77,7 @@ func TestPathsAreWatchedByProfile(t *testing.T) {
 	if got := watch(cfg, &pharos.Peer{}); got != nil {
 		t.Errorf("without a profile: %+v", got)
 	}
-	list, problems := sessions(&pharos.Config{
+	list, problems := sessions(Options{}, &pharos.Config{
 		BFDProfiles: cfg.BFDProfiles,
 		Peers:       []pharos.Peer{{Name: "tor", LocalAS: 1, RemoteAS: 2, Addr: netip.MustParseAddr("10.10.2.210"), BFDProfile: "fast"}},
 	}, &pharos.Node{Name: "n1", Addresses: []netip.Addr{addr("10.10.2.112")}})

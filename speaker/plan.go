@@ -3,6 +3,7 @@ package speaker
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/why"
@@ -110,17 +111,61 @@ func (v *View) address(p *Plan, a *Address, svc *pharos.Service, serving []strin
 		return
 	}
 	st := v.pools[pool.Name]
-	a.Pool, a.Reason = pool.Name, st.reason
-	p.Nodes = union(p.Nodes, announcers(svc, st, serving))
-	p.Trail = append(p.Trail, why.New(why.OK, "address %s is in pool %q", a.Addr, pool.Name))
-	for _, o := range st.offers {
+	chosen := &st.all
+	if st.selective {
+		own := v.choose(st, pool.Name, svc)
+		chosen = &own
+	}
+	a.Pool, a.Reason = pool.Name, chosen.reason
+	p.Nodes = union(p.Nodes, announcers(svc, chosen.announcers(a.Addr), serving))
+	p.Trail = append(p.Trail, why.New(why.OK, "address %s is in pool %s", a.Addr, where(pool.Name, pool.Origin)))
+	if c := chosen.clashFor(a.Addr, v.opt.Node); c != nil {
+		a.Reason = c.reason
+		return
+	}
+	for _, o := range chosen.offers {
 		prefix := o.Advertisement.Prefix(a.Addr)
 		a.Routes = append(a.Routes, Route{prefix, o})
-		p.Trail = append(p.Trail, why.New(why.OK, "advertisement %q offers %s to %v", o.Advertisement.Name, prefix, o.Peers))
+		p.Trail = append(p.Trail, why.New(why.OK, "advertisement %s offers %s to %v%s",
+			where(o.Advertisement.Name, o.Advertisement.Origin), prefix, o.Peers, selectedBy(o.Advertisement, svc)))
 	}
-	if st.layer2 && len(st.offers) > 0 {
+	if st.selective {
+		for i := range st.candidates {
+			if c := st.candidates[i].adv; !pharos.MatchesAny(c.ServiceSelectors, svc.Labels) {
+				p.Trail = append(p.Trail, why.New(why.OK, "advertisement %s selects other Services: %s", where(c.Name, c.Origin), anyOf(c.ServiceSelectors)))
+			}
+		}
+	}
+	if st.layer2 && len(chosen.offers) > 0 {
 		p.Trail = append(p.Trail, why.New(why.ProtocolUnsupported, "pool %q is to be announced by layer 2 too, which this version does not do", pool.Name))
 	}
+}
+
+// selectedBy tells which selector of an advertisement a Service has to thank.
+func selectedBy(a *pharos.Advertisement, svc *pharos.Service) string {
+	for _, s := range a.ServiceSelectors {
+		if s.Matches(svc.Labels) {
+			return ", as the Service matches " + selector(s)
+		}
+	}
+	return ""
+}
+
+// anyOf lists selectors of which one has to match.
+func anyOf(selectors []pharos.Selector) string {
+	var texts []string
+	for _, s := range selectors {
+		texts = append(texts, selector(s))
+	}
+	return strings.Join(texts, " or ")
+}
+
+// selector renders a selector; the empty one matches everything.
+func selector(s pharos.Selector) string {
+	if len(s) == 0 {
+		return "everything"
+	}
+	return s.String()
 }
 
 // endpointsReason says what the endpoints mean for this node, and whether that
@@ -164,17 +209,17 @@ func servable(eps *pharos.Endpoints) []string {
 	return nodes
 }
 
-// announcers returns the nodes that announce a Service's addresses of a pool,
-// given the nodes of the endpoints that can serve.
-func announcers(svc *pharos.Service, st *stock, serving []string) []string {
+// announcers returns which of the nodes announce a Service's address, given the
+// nodes of the endpoints that can serve.
+func announcers(svc *pharos.Service, able, serving []string) []string {
 	if len(serving) == 0 {
 		return nil
 	}
 	if !svc.ExternalLocal {
-		return st.nodes
+		return able
 	}
 	var nodes []string
-	for _, n := range st.nodes {
+	for _, n := range able {
 		if _, ok := slices.BinarySearch(serving, n); ok {
 			nodes = append(nodes, n)
 		}

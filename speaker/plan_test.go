@@ -27,7 +27,11 @@ func advert(name string, pools ...string) pharos.Advertisement {
 }
 
 func peer(name, address string) pharos.Peer {
-	return pharos.Peer{Name: name, LocalAS: 65211, RemoteAS: 65210, Addr: addr(address), Port: 179}
+	p := pharos.Peer{Name: name, LocalAS: 65211, RemoteAS: 65210, Port: 179}
+	if address != "" {
+		p.Addr = addr(address)
+	}
+	return p
 }
 
 func onRack(rack string) []pharos.Selector {

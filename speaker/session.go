@@ -1,11 +1,15 @@
 package speaker
 
 import (
+	"cmp"
 	"hash/crc32"
 	"math/bits"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
@@ -13,83 +17,116 @@ import (
 	"github.com/pharoslb/pharos/why"
 )
 
+// restartTime is how long a peer keeps our routes while the speaker is away, where
+// graceful restart is asked for: what FRR, and so MetalLB, asks of peers.
+const restartTime = 120 * time.Second
+
 // session is a peer as this node talks to it.
 type session struct {
 	peer   string // its name in the configuration
+	link   string // the interface that the peer is found on; empty: it has an address
+	vrf    string // empty: the default one
 	config bgp.Config
+
+	// refused, unless OK, says why the engine is not given the session.
+	refused why.Reason
 }
 
 // sessionKey names a peer's session by what makes it one, not by the peer's
 // name: the legacy configuration numbers its peers, and removing the first must
 // not reset the others.
 func sessionKey(p *pharos.Peer) string {
-	key := netip.AddrPortFrom(p.Addr, peerPort(p)).String()
+	port := cmp.Or(p.Port, bgp.Port)
+	key := netip.AddrPortFrom(p.Addr, port).String()
+	if !p.Addr.IsValid() {
+		key = net.JoinHostPort(p.Interface, strconv.Itoa(int(port)))
+	}
 	if p.SourceAddr.IsValid() {
 		key += " from " + p.SourceAddr.String()
+	}
+	if p.VRF != "" {
+		key += " in vrf " + p.VRF
 	}
 	return key
 }
 
-func peerPort(p *pharos.Peer) uint16 {
-	if p.Port == 0 {
-		return bgp.Port
-	}
-	return p.Port
-}
-
-// sessions returns the sessions of the peers that select node self. A peer that
-// the engine can't be given is left out, with the reason.
-func sessions(cfg *pharos.Config, self *pharos.Node) (list []session, problems []why.Reason) {
+// sessions returns the sessions of the peers that select node self. Peers that the
+// engine can't be given are among them, and problems has the reasons.
+func sessions(opt Options, cfg *pharos.Config, self *pharos.Node) (list []session, problems []why.Reason) {
 	for i := range cfg.Peers {
 		p := &cfg.Peers[i]
 		if !pharos.MatchesAny(p.NodeSelectors, self.Labels) {
 			continue
 		}
-		c := sessionConfig(p, self)
+		ses := session{peer: p.Name, link: p.Interface, vrf: p.VRF, config: sessionConfig(opt, p, self)}
+		c := &ses.config
 		c.Export, c.BFD = owned(cfg, p), watch(cfg, p)
-		if err := c.Validate(); err != nil {
-			problems = append(problems, why.New(why.ConfigInvalid, "node %s leaves out peer %q: %v", self.Name, p.Name, err))
+		twin := slices.IndexFunc(list, func(s session) bool { return s.config.Name == c.Name && s.refused.Code == why.OK })
+		err := c.Validate()
+		switch {
+		case p.Refused.Code != why.OK:
+			ses.refused = p.Refused
+		case err != nil:
+			ses.refused = why.New(why.ConfigInvalid, "%v", err)
+		case twin >= 0 && reflect.DeepEqual(list[twin].config, *c):
 			continue
+		case twin >= 0:
+			ses.refused = why.New(why.ConfigInvalid, "peer %q has the same address and port; tell them apart by node selectors", list[twin].peer)
 		}
-		if twin := slices.IndexFunc(list, func(s session) bool { return s.config.Name == c.Name }); twin >= 0 {
-			if !reflect.DeepEqual(list[twin].config, c) {
-				problems = append(problems, why.New(why.ConfigInvalid,
-					"node %s leaves out peer %q: peer %q has the same address and port; tell them apart by node selectors", self.Name, p.Name, list[twin].peer))
-			}
-			continue
+		if ses.refused.Code != why.OK {
+			problems = append(problems, why.New(ses.refused.Code, "node %s leaves out peer %s: %s", self.Name, where(p.Name, p.Origin), ses.refused))
 		}
-		list = append(list, session{peer: p.Name, config: c})
+		list = append(list, ses)
 	}
 	return list, problems
 }
 
-func sessionConfig(p *pharos.Peer, self *pharos.Node) bgp.Config {
+func sessionConfig(opt Options, p *pharos.Peer, self *pharos.Node) bgp.Config {
 	c := bgp.Config{
-		Name:          sessionKey(p),
-		LocalAS:       p.LocalAS,
+		Name: sessionKey(p),
+		// A peer that is to know us by another AS sees nothing of our own: routes
+		// are all our own, and carry the one that the OPEN names. So whether the
+		// session is internal is decided by that one, as the peer decides it.
+		LocalAS:       cmp.Or(p.LocalASOverride, p.LocalAS),
 		RemoteAS:      p.RemoteAS,
+		AnyExternal:   p.DynamicAS == pharos.External,
 		RouterID:      p.RouterID,
 		LocalAddr:     p.SourceAddr,
 		RemoteAddr:    p.Addr,
+		Interface:     p.Interface,
+		Device:        p.VRF,
 		RemotePort:    p.Port,
 		HoldTime:      p.HoldTime,
 		KeepaliveTime: p.KeepaliveTime,
 		Password:      p.Password.Reveal(),
-		Families:      []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast},
-		// Files from MetalLB's native mode name peers behind routers without
-		// ebgp-multihop, which did not exist or was not asked for: no peer is
-		// held to one hop.
-		MultiHop: true,
+		// An external peer is one hop away unless it says otherwise.
+		MultiHop: p.EBGPMultiHop || p.AnyDistance,
+	}
+	if p.DynamicAS == pharos.Internal {
+		c.RemoteAS = c.LocalAS
+	}
+	if p.ConnectTime != nil {
+		c.ConnectRetry = *p.ConnectTime
+	}
+	if p.GracefulRestart {
+		c.GracefulRestart = &bgp.GracefulRestart{Restart: restartTime, ForwardingLost: opt.ForwardingLost}
 	}
 	if !c.RouterID.IsValid() {
 		c.RouterID = routerID(self)
 	}
-	// A session's own family has the session's address as next hop; the other
-	// one has the node's.
-	if p.Addr.Is4() {
-		c.NextHopIPv6 = addressOf(self, netip.Addr.Is6)
-	} else {
-		c.NextHopIPv4 = addressOf(self, netip.Addr.Is4)
+	switch {
+	case !p.Addr.IsValid():
+		// IPv4 goes by an IPv6 next hop (RFC 8950): the link need not have IPv4.
+		c.Families = []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast}
+	case p.DualStack:
+		// A session's own family has the session's address as next hop; the other
+		// one has the node's.
+		c.Families = []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast}
+		if p.Addr.Is4() {
+			c.NextHopIPv6 = addressOf(self, netip.Addr.Is6)
+		} else {
+			c.NextHopIPv4 = addressOf(self, netip.Addr.Is4)
+		}
 	}
 	return c
 }

@@ -1,10 +1,12 @@
 package speaker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 	"github.com/pharoslb/pharos/bgp/wire"
 	"github.com/pharoslb/pharos/internal/linux/netns"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
+	"github.com/pharoslb/pharos/why"
 )
 
 // Sessions are made on a loopback interface that is the sandbox's own.
@@ -139,7 +142,7 @@ func TestRoutesReachThePeer(t *testing.T) {
 	background(t, s.Run)
 
 	cfg := base()
-	cfg.Peers = []pharos.Peer{{Name: "tor", LocalAS: 65211, RemoteAS: 65210, Addr: far, Port: 1179, SourceAddr: near, Password: password}}
+	cfg.Peers = []pharos.Peer{{Name: "tor", LocalAS: 65211, RemoteAS: 65210, Addr: far, Port: 1179, SourceAddr: near, Password: password, DualStack: true}}
 	web := service("web", "172.19.100.1", "fd01::1")
 	world := pharos.Snapshot{Synced: true, Config: cfg, Nodes: cluster(node(1), node(2))}
 	world.Services = world.Services.With(web.Name, web)
@@ -182,38 +185,140 @@ func TestRoutesReachThePeer(t *testing.T) {
 }
 
 func TestSessionConfig(t *testing.T) {
-	hold := 30 * time.Second
+	hold, keep, connect := 30*time.Second, 5*time.Second, 7*time.Second
 	v4only := &pharos.Node{Name: "n1", Addresses: []netip.Addr{addr("10.10.2.112")}}
 	v6only := &pharos.Node{Name: "n1", Addresses: []netip.Addr{addr("fd00::112")}}
+	both := []wire.Family{wire.IPv4Unicast, wire.IPv6Unicast}
+	tor := func(address string, edit ...func(*pharos.Peer)) pharos.Peer {
+		p := peer("p", address)
+		for _, f := range edit {
+			f(&p)
+		}
+		return p
+	}
+	dual := func(p *pharos.Peer) { p.DualStack = true }
 	cases := []struct {
 		name string
 		peer pharos.Peer
 		node *pharos.Node
-		want func(c bgp.Config) bool
+		want bgp.Config // without what is of the plain peer
 	}{
-		{"defaults", peer("p", "10.10.2.210"), v4only, func(c bgp.Config) bool {
-			return c.RouterID == addr("10.10.2.112") && c.HoldTime == nil && c.Name == "10.10.2.210:179" && !c.NextHopIPv6.IsValid() && len(c.Families) == 2
+		{"defaults: one family, one hop", tor("10.10.2.210"), v4only, bgp.Config{}},
+		{"the ConfigMap's peers may be anywhere", tor("10.10.2.210", func(p *pharos.Peer) { p.AnyDistance = true }), v4only, bgp.Config{MultiHop: true}},
+		{"ebgpMultiHop", tor("10.10.2.210", func(p *pharos.Peer) { p.EBGPMultiHop = true }), v4only, bgp.Config{MultiHop: true}},
+		{"router id, timers, port and source", tor("10.10.2.210", func(p *pharos.Peer) {
+			p.Port, p.RouterID, p.HoldTime, p.KeepaliveTime, p.ConnectTime, p.SourceAddr = 1790, addr("9.9.9.9"), &hold, &keep, &connect, addr("10.10.2.113")
+		}), v4only, bgp.Config{
+			Name: "10.10.2.210:1790 from 10.10.2.113", RouterID: addr("9.9.9.9"), HoldTime: &hold, KeepaliveTime: &keep, ConnectRetry: connect,
+			LocalAddr: addr("10.10.2.113"), RemotePort: 1790,
 		}},
-		{"own router id, hold time and source", pharos.Peer{LocalAS: 1, RemoteAS: 1, Addr: addr("10.10.2.210"), Port: 1790, RouterID: addr("9.9.9.9"), HoldTime: &hold, SourceAddr: addr("10.10.2.113")}, v4only,
-			func(c bgp.Config) bool {
-				return c.RouterID == addr("9.9.9.9") && *c.HoldTime == hold && c.LocalAddr == addr("10.10.2.113") && c.Name == "10.10.2.210:1790 from 10.10.2.113" && c.RemotePort == 1790
-			}},
-		{"port 0 is 179", pharos.Peer{LocalAS: 1, RemoteAS: 2, Addr: addr("10.10.2.210")}, v4only, func(c bgp.Config) bool { return c.Name == "10.10.2.210:179" }},
-		{"IPv6 routes over IPv4 go to the node's address", peer("p", "10.10.2.210"), node(1), func(c bgp.Config) bool {
-			return c.NextHopIPv6 == addr("fd00::1") && !c.NextHopIPv4.IsValid()
+		{"port 0 is 179", tor("10.10.2.210", func(p *pharos.Peer) { p.Port = 0 }), v4only, bgp.Config{Name: "10.10.2.210:179"}},
+		{"both families over IPv4: IPv6 goes to the node's address", tor("10.10.2.210", dual), node(1), bgp.Config{
+			RouterID: addr("10.10.2.1"), Families: both, NextHopIPv6: addr("fd00::1"),
 		}},
-		{"IPv4 routes over IPv6 go to the node's address", peer("p", "fd00::210"), node(1), func(c bgp.Config) bool {
-			return c.NextHopIPv4 == addr("10.10.2.1") && !c.NextHopIPv6.IsValid()
+		{"both families over IPv6: IPv4 goes to the node's address", tor("fd00::210", dual), node(1), bgp.Config{
+			Name: "[fd00::210]:179", RouterID: addr("10.10.2.1"), RemoteAddr: addr("fd00::210"), Families: both, NextHopIPv4: addr("10.10.2.1"),
 		}},
-		{"a node without IPv4 has the checksum of its name", peer("p", "fd00::210"), v6only, func(c bgp.Config) bool {
-			return c.RouterID == addr("236.84.121.235") && c.Validate() == nil
+		{"both families, and the node has one", tor("10.10.2.210", dual), v4only, bgp.Config{Families: both}},
+		{"by interface: both families by IPv6 next hops", tor("", func(p *pharos.Peer) { p.Interface = "eth1" }), node(1), bgp.Config{
+			Name: "eth1:179", RouterID: addr("10.10.2.1"), Interface: "eth1", Families: both,
 		}},
+		{"a node without IPv4 has the checksum of its name", tor("fd00::210"), v6only, bgp.Config{
+			Name: "[fd00::210]:179", RemoteAddr: addr("fd00::210"), RouterID: addr("236.84.121.235"),
+		}},
+		{"dynamic internal", tor("10.10.2.210", func(p *pharos.Peer) { p.RemoteAS, p.DynamicAS = 0, pharos.Internal }), v4only, bgp.Config{RemoteAS: 65211}},
+		{"dynamic external", tor("10.10.2.210", func(p *pharos.Peer) { p.RemoteAS, p.DynamicAS = 0, pharos.External }), v4only, bgp.Config{RemoteAS: 0, AnyExternal: true}},
+		{"another AS of ours", tor("10.10.2.210", func(p *pharos.Peer) { p.LocalASOverride = 64999 }), v4only, bgp.Config{LocalAS: 64999}},
+		{"dynamic internal, by another AS of ours", tor("10.10.2.210", func(p *pharos.Peer) {
+			p.LocalASOverride, p.RemoteAS, p.DynamicAS = 64999, 0, pharos.Internal
+		}), v4only, bgp.Config{LocalAS: 64999, RemoteAS: 64999}},
+		{"graceful restart", tor("10.10.2.210", func(p *pharos.Peer) { p.GracefulRestart = true }), v4only, bgp.Config{
+			GracefulRestart: &bgp.GracefulRestart{Restart: 120 * time.Second, ForwardingLost: true},
+		}},
+		{"in a VRF", tor("10.10.2.210", func(p *pharos.Peer) { p.VRF = "red" }), v4only, bgp.Config{Name: "10.10.2.210:179 in vrf red", Device: "red"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := sessionConfig(&c.peer, c.node); !c.want(got) {
-				t.Errorf("%+v", got)
+			want := c.want
+			want.Name = cmp.Or(want.Name, "10.10.2.210:179")
+			want.LocalAS = cmp.Or(want.LocalAS, 65211)
+			if !want.AnyExternal {
+				want.RemoteAS = cmp.Or(want.RemoteAS, 65210)
+			}
+			if !want.RouterID.IsValid() {
+				want.RouterID = addr("10.10.2.112")
+			}
+			if !want.RemoteAddr.IsValid() && want.Interface == "" {
+				want.RemoteAddr = addr("10.10.2.210")
+			}
+			if want.RemotePort == 0 && c.peer.Port != 0 {
+				want.RemotePort = 179
+			}
+			got := sessionConfig(Options{ForwardingLost: true}, &c.peer, c.node)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got\n%+v\nwant\n%+v", got, want)
+			}
+			if err := got.Validate(); err != nil {
+				t.Error(err)
 			}
 		})
+	}
+}
+
+// Which sessions a node has, and which it must not have: those are told of, and
+// disturb no others.
+func TestSessionsLeftOut(t *testing.T) {
+	secret := peer("secret", "10.10.2.211")
+	secret.Refused, secret.Origin = why.New(why.SecretMissing, "Secret metallb-system/tor does not exist"), "BGPPeer metallb-system/secret"
+	wrong := peer("wrong", "10.10.2.212")
+	wrong.LocalAS = 0
+	twin := peer("twin", "10.10.2.210")
+	twin.RemoteAS = 65299
+	red := peer("red", "10.10.2.210")
+	red.VRF = "red"
+	elsewhere := peer("elsewhere", "10.10.2.213")
+	elsewhere.NodeSelectors = onRack("9")
+	cfg := base()
+	cfg.Peers = []pharos.Peer{peer("tor", "10.10.2.210"), secret, wrong, twin, red, peer("same", "10.10.2.210"), elsewhere}
+	v := NewView(Options{Node: "n1"}, cfg, node(1), cluster(node(1)))
+	var got []string
+	for _, s := range v.sessions {
+		got = append(got, fmt.Sprintf("%s %s %s", s.peer, s.config.Name, s.refused.Code))
+	}
+	want := []string{
+		"tor 10.10.2.210:179 ok", "secret 10.10.2.211:179 secretMissing", "wrong 10.10.2.212:179 configInvalid",
+		"twin 10.10.2.210:179 configInvalid", "red 10.10.2.210:179 in vrf red ok",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("sessions\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if len(v.problems) != 3 || v.problems[0] != why.New(why.SecretMissing,
+		`node n1 leaves out peer "secret" (BGPPeer metallb-system/secret): Secret metallb-system/tor does not exist`) {
+		t.Errorf("problems %v", v.problems)
+	}
+	if c := v.configs(); len(c) != 2 || c[0].Name != "10.10.2.210:179" || c[1].Name != "10.10.2.210:179 in vrf red" {
+		t.Errorf("the engine is given %v", c)
+	}
+	const routes = "172.19.100.1 nodeAssigned 172.19.100.1/32>10.10.2.210:179,10.10.2.210:179 in vrf red\nnodeAssigned by n1"
+	if got := render(v.Plan(service("web", "172.19.100.1"), backends("n1"))); got != routes {
+		t.Errorf("plan\n%s\nwant\n%s", got, routes)
+	}
+
+	world := pharos.Snapshot{Synced: true, Config: cfg, Nodes: cluster(node(1))}
+	s, err := New(Options{Node: "n1"}, Edge{Source: newFeed(), Recorder: &notebook{}, Sessions: &engine{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Reconcile(&world)
+	got = nil
+	for _, ses := range s.Status().Sessions {
+		got = append(got, fmt.Sprintf("%s %s %q %s %s", ses.Peer, ses.State, ses.VRF, ses.Addr, ses.Reason.Code))
+	}
+	want = []string{
+		`tor Established "" 10.10.2.210:179 ok`, `secret Idle "" 10.10.2.211:179 secretMissing`, `wrong Idle "" 10.10.2.212:179 configInvalid`,
+		`twin Idle "" 10.10.2.210:179 configInvalid`, `red Established "red" 10.10.2.210:179 ok`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("status\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -169,11 +169,7 @@ func (s *Speaker) look(before *pharos.Snapshot, newConfig bool) bool {
 		}
 	}
 	s.view = view
-	configs := make([]bgp.Config, len(view.sessions))
-	for i := range view.sessions {
-		configs[i] = view.sessions[i].config
-	}
-	if err := s.edge.Sessions.SetPeers(configs); err != nil {
+	if err := s.edge.Sessions.SetPeers(view.configs()); err != nil {
 		s.status.UpdateErrors++
 		s.log.Error("set BGP peers", "err", err)
 	}
@@ -277,9 +273,11 @@ func (s *Speaker) plan(svc *pharos.Service) *Plan {
 func (s *Speaker) apply(dirty []netip.Prefix) {
 	slices.SortFunc(dirty, netip.Prefix.Compare)
 	dirty = slices.Compact(dirty)
-	peers := make([]string, len(s.view.sessions))
-	for i := range peers {
-		peers[i] = s.view.sessions[i].config.Name
+	var peers []string
+	for i := range s.view.sessions {
+		if ses := &s.view.sessions[i]; ses.refused.Code == why.OK {
+			peers = append(peers, ses.config.Name)
+		}
 	}
 	if list := s.table.changes(dirty, peers); len(list) > 0 {
 		s.edge.Sessions.Apply(list)

@@ -1,7 +1,9 @@
 package speaker
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -38,8 +40,17 @@ type ConfigStatus struct {
 
 // Session is one BGP session.
 type Session struct {
-	Peer     string         `json:"peer"` // name in the configuration
-	Addr     netip.AddrPort `json:"addr"` // of the peer
+	Peer string `json:"peer"` // name in the configuration
+	// Addr is the peer's, Interface the link that a peer without a configured
+	// address is found on: Addr then has no address until it is.
+	Addr      netip.AddrPort `json:"addr"`
+	Interface string         `json:"interface,omitempty"`
+	VRF       string         `json:"vrf,omitempty"` // empty: the default one
+
+	// Reason says why the session is not Established; OK where it is. Where it is
+	// of another code than SessionDown the session is not attempted at all.
+	Reason why.Reason `json:"reason"`
+
 	Local    netip.AddrPort `json:"local,omitzero"`
 	LocalAS  uint32         `json:"localAS"`
 	RemoteAS uint32         `json:"remoteAS"`
@@ -125,14 +136,9 @@ func (s *Speaker) Status() Status {
 	s.mu.Lock()
 	st := s.status
 	st.Node, st.Synced, st.Revision = s.opt.Node, s.synced, s.snap.Revision
-	peers := map[string]string{}
-	var order []string
+	var order []session
 	if s.view != nil {
-		st.Config.Problems = s.view.problems
-		for _, ses := range s.view.sessions {
-			peers[ses.config.Name] = ses.peer
-			order = append(order, ses.config.Name)
-		}
+		st.Config.Problems, order = s.view.problems, s.view.sessions
 	}
 	st.Services = make([]ServiceStatus, 0, len(s.plans))
 	for _, p := range s.plans {
@@ -143,10 +149,16 @@ func (s *Speaker) Status() Status {
 	slices.SortFunc(st.Services, func(a, b ServiceStatus) int { return a.Name.Compare(b.Name) })
 	live := s.edge.Sessions.Status()
 	st.Sessions = make([]Session, 0, len(live))
-	for _, key := range order {
-		if i := slices.IndexFunc(live, func(l bgp.SessionStatus) bool { return l.Name == key }); i >= 0 {
-			st.Sessions = append(st.Sessions, sessionStatus(peers[key], &live[i]))
+	for i := range order {
+		l := &bgp.SessionStatus{Config: order[i].config}
+		if order[i].refused.Code == why.OK {
+			at := slices.IndexFunc(live, func(l bgp.SessionStatus) bool { return l.Name == order[i].config.Name })
+			if at < 0 {
+				continue
+			}
+			l = &live[at]
 		}
+		st.Sessions = append(st.Sessions, sessionStatus(&order[i], l))
 	}
 	if s.edge.Membership != nil {
 		st.Members = s.edge.Membership.Status()
@@ -183,15 +195,16 @@ func serviceStatus(p *Plan) ServiceStatus {
 	return st
 }
 
-func sessionStatus(peer string, l *bgp.SessionStatus) Session {
+func sessionStatus(ses *session, l *bgp.SessionStatus) Session {
 	s := Session{
-		Peer: peer, Addr: l.Config.Remote(), Local: l.LocalAddr,
-		LocalAS: l.Config.LocalAS, RemoteAS: l.Config.RemoteAS, RouterID: l.Config.RouterID,
+		Peer: ses.peer, Addr: l.Config.Remote(), Interface: ses.link, VRF: ses.vrf, Local: l.LocalAddr,
+		LocalAS: l.Config.LocalAS, RemoteAS: cmp.Or(l.RemoteAS, l.Config.RemoteAS), RouterID: l.Config.RouterID,
 		State: l.State.String(), Since: l.Since,
 		HoldTime: l.HoldTime, KeepaliveTime: l.KeepaliveTime, Authenticated: l.Authenticated,
 		Desired: l.Desired, Advertised: l.Advertised, Pending: l.Pending, Withheld: l.Withheld, Foreign: l.Foreign,
 		Received: l.Received, Sent: l.Sent,
 		Establishments: l.Establishments, Drops: l.Drops,
+		Reason: ses.refused,
 	}
 	if b := l.BFD; b != nil {
 		s.BFD = &BFD{
@@ -201,8 +214,15 @@ func sessionStatus(peer string, l *bgp.SessionStatus) Session {
 			Error: b.SendError,
 		}
 	}
-	if l.State != bgp.Established && !l.LastError.At.IsZero() {
+	if l.State == bgp.Established || ses.refused.Code != why.OK {
+		return s
+	}
+	s.Reason = why.New(why.SessionDown, "the session is %s", s.State)
+	if !l.LastError.At.IsZero() {
 		s.LastError, s.LastErrorAt = l.LastError.Down.String(), l.LastError.At
+		s.Reason.Detail += ": " + s.LastError
+	} else if ses.link != "" && !l.Config.RemoteAddr.IsValid() {
+		s.Reason.Detail += fmt.Sprintf(": no neighbor was found on interface %s yet", ses.link)
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/bgp/wire"
 )
@@ -115,6 +116,7 @@ func (t attrTable) next() attrTable {
 func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 	var pref *uint32
 	var communities []wire.Community
+	var large []wire.LargeCommunity
 	for _, o := range offers {
 		a := o.Advertisement
 		if a.LocalPref != nil && (pref == nil || *a.LocalPref > *pref) {
@@ -123,9 +125,16 @@ func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 		for _, c := range a.Communities {
 			communities = append(communities, wire.Community(c))
 		}
+		for _, c := range a.LargeCommunities {
+			large = append(large, wire.LargeCommunity(c))
+		}
 	}
 	slices.Sort(communities)
 	communities = slices.Compact(communities)
+	slices.SortFunc(large, func(a, b wire.LargeCommunity) int {
+		return pharos.LargeCommunity(a).Compare(pharos.LargeCommunity(b))
+	})
+	large = slices.Compact(large)
 
 	var room [64]byte
 	key := room[:0]
@@ -134,8 +143,14 @@ func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 	} else {
 		key = append(key, 0)
 	}
+	key = binary.BigEndian.AppendUint32(key, uint32(len(communities)))
 	for _, c := range communities {
 		key = binary.BigEndian.AppendUint32(key, uint32(c))
+	}
+	for _, c := range large {
+		for _, n := range []uint32{c.Global, c.Local1, c.Local2} {
+			key = binary.BigEndian.AppendUint32(key, n)
+		}
 	}
 	if a := t.known[string(key)]; a != nil {
 		return a
@@ -143,7 +158,7 @@ func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 	a := t.was[string(key)]
 	if a == nil {
 		// INCOMPLETE: learned by some other means than routing (RFC 4271 §5.1.1).
-		a = &bgp.Attrs{Origin: wire.OriginIncomplete, Communities: communities}
+		a = &bgp.Attrs{Origin: wire.OriginIncomplete, Communities: communities, LargeCommunities: large}
 		if pref != nil {
 			value := *pref
 			a.LocalPref = &value

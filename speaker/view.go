@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -19,6 +20,9 @@ type Options struct {
 	// IgnoreExcludeLabel announces from nodes that carry pharos.ExcludeLabel
 	// too.
 	IgnoreExcludeLabel bool
+	// ForwardingLost says that the node began to carry traffic anew together with
+	// the speaker, as after a reboot: peers that kept its routes are to drop them.
+	ForwardingLost bool
 }
 
 // View is what a configuration means on the nodes of a cluster, as one of them
@@ -27,19 +31,9 @@ type Options struct {
 type View struct {
 	opt      Options
 	cfg      *pharos.Config
-	sessions []session // of this node
+	sessions []session // of this node, those that must not be as well
 	problems []why.Reason
 	pools    map[string]*stock
-}
-
-// stock is a pool as announced.
-type stock struct {
-	// reason says why this node announces none of the pool's addresses; its
-	// code is OK where it does.
-	reason why.Reason
-	offers []*Offer // this node's; empty unless reason is OK
-	nodes  []string // all that announce the pool's addresses, sorted
-	layer2 bool     // the pool is meant for layer 2, perhaps besides BGP
 }
 
 // Offer is one advertisement as one node makes it. It is immutable, and shared
@@ -56,92 +50,61 @@ func NewView(opt Options, cfg *pharos.Config, self *pharos.Node, nodes pharos.Ma
 	if cfg == nil {
 		return v
 	}
-	v.sessions, v.problems = sessions(cfg, self)
-	usable := map[string]bool{}
-	for _, s := range v.sessions {
-		usable[s.config.Name] = true
+	v.sessions, v.problems = sessions(opt, cfg, self)
+	var all []*pharos.Node
+	for _, n := range nodes.All() {
+		if n.Name != self.Name {
+			all = append(all, n)
+		}
 	}
+	all = append(all, self)
+	slices.SortFunc(all, func(a, b *pharos.Node) int { return strings.Compare(a.Name, b.Name) })
 	for i := range cfg.Pools {
 		name := cfg.Pools[i].Name
-		st := &stock{}
-		for _, a := range cfg.Advertisements {
-			st.layer2 = st.layer2 || a.Mode == pharos.Layer2 && a.Covers(name)
-		}
-		st.offers, st.reason = v.offers(name, self)
-		for _, offer := range st.offers {
-			// What the engine can't be given, such as a second peer of the same
-			// address, is left out here and told of in problems.
-			offer.Peers = slices.DeleteFunc(offer.Peers, func(key string) bool { return !usable[key] })
-		}
-		st.offers = slices.DeleteFunc(st.offers, func(o *Offer) bool { return len(o.Peers) == 0 })
-		if st.reason.Code == why.OK && len(st.offers) == 0 {
-			st.reason = why.New(why.NoPeers, "no usable BGP peer selects node %s", self.Name)
-		}
-		for _, n := range nodes.All() {
-			other := st.reason
-			if n.Name != self.Name {
-				_, other = v.offers(name, n)
-			}
-			if other.Code == why.OK {
-				st.nodes = append(st.nodes, n.Name)
-			}
-		}
-		slices.Sort(st.nodes)
-		v.pools[name] = st
+		v.pools[name] = v.stock(name, self, all)
 	}
 	return v
 }
 
-// offers returns what a node announces a pool's addresses with, or why it does
-// not. It applies to every node alike, so that each knows what the others do.
-func (v *View) offers(pool string, n *pharos.Node) ([]*Offer, why.Reason) {
-	var modes []pharos.Mode
-	var selected []*pharos.Advertisement
-	for i := range v.cfg.Advertisements {
-		a := &v.cfg.Advertisements[i]
-		if !a.Covers(pool) {
-			continue
-		}
-		modes = append(modes, a.Mode)
-		if a.Mode == pharos.BGP && a.Selects(pool, n.Labels) {
-			selected = append(selected, a)
-		}
-	}
+// fit says why a node announces nothing whatsoever; its code is OK where it may.
+func (v *View) fit(n *pharos.Node) why.Reason {
 	switch {
-	case len(modes) > 0 && !slices.Contains(modes, pharos.BGP):
-		return nil, why.New(why.ProtocolUnsupported, "pool %q is to be announced by layer 2 alone, which this version does not do; give it protocol bgp", pool)
-	case len(modes) == 0:
-		return nil, why.New(why.NoMatchingAdvertisement, "no advertisement covers pool %q", pool)
-	case len(selected) == 0:
-		return nil, why.New(why.NoMatchingAdvertisement, "the advertisements of pool %q select other nodes than %s", pool, n.Name)
 	case n.NetworkUnavailable:
-		return nil, why.New(why.NodeNetworkUnavailable, "node %s has condition NetworkUnavailable", n.Name)
+		return why.New(why.NodeNetworkUnavailable, "node %s has condition NetworkUnavailable", n.Name)
 	case n.Excluded() && !v.opt.IgnoreExcludeLabel:
-		return nil, why.New(why.NodeLabeledExcludeBalancers, "node %s has label %s", n.Name, pharos.ExcludeLabel)
+		return why.New(why.NodeLabeledExcludeBalancers, "node %s has label %s", n.Name, pharos.ExcludeLabel)
 	}
-	var offers []*Offer
-	for _, a := range selected {
-		if peers := v.peersOf(a, n); len(peers) > 0 {
-			offers = append(offers, &Offer{Advertisement: a, Peers: peers})
-		}
-	}
-	if len(offers) == 0 {
-		return nil, why.New(why.NoPeers, "no BGP peer of pool %q selects node %s", pool, n.Name)
-	}
-	return offers, why.Reason{}
+	return why.Reason{}
 }
 
-// peersOf returns the sessions of node n that an advertisement goes to.
+// peersOf returns the sessions of node n that an advertisement goes to. It
+// applies to every node alike, so that each knows what the others do.
 func (v *View) peersOf(a *pharos.Advertisement, n *pharos.Node) []string {
 	var keys []string
 	for i := range v.cfg.Peers {
 		p := &v.cfg.Peers[i]
-		if (len(a.Peers) == 0 || slices.Contains(a.Peers, p.Name)) && pharos.MatchesAny(p.NodeSelectors, n.Labels) {
+		if p.Refused.Code == why.OK && (len(a.Peers) == 0 || slices.Contains(a.Peers, p.Name)) && pharos.MatchesAny(p.NodeSelectors, n.Labels) {
 			keys = append(keys, sessionKey(p))
 		}
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// usable tells whether the engine has a session of that key.
+func (v *View) usable(key string) bool {
+	return slices.ContainsFunc(v.sessions, func(s session) bool { return s.config.Name == key && s.refused.Code == why.OK })
+}
+
+// configs are the sessions that the engine is to have.
+func (v *View) configs() []bgp.Config {
+	list := make([]bgp.Config, 0, len(v.sessions))
+	for i := range v.sessions {
+		if s := &v.sessions[i]; s.refused.Code == why.OK {
+			list = append(list, s.config)
+		}
+	}
+	return list
 }
 
 // same reports whether both views decide everything alike.

@@ -52,7 +52,7 @@ address-pools:
 `)
 	want := &pharos.Config{
 		Pools: []pharos.Pool{{Name: "default", AvoidBuggyIPs: true, Ranges: []pharos.Range{cidr("172.19.100.0/24")}}},
-		Peers: []pharos.Peer{{Name: "peer-10.10.2.210", LocalAS: 65211, RemoteAS: 65210, Addr: addr("10.10.2.210"), Port: 179, DualStack: true}},
+		Peers: []pharos.Peer{{Name: "peer-10.10.2.210", LocalAS: 65211, RemoteAS: 65210, Addr: addr("10.10.2.210"), Port: 179, DualStack: true, AnyDistance: true}},
 		Advertisements: []pharos.Advertisement{{
 			Name: "default", Mode: pharos.BGP, Pools: []string{"default"}, AggregationLength: 32, AggregationLengthV6: 128,
 		}},
@@ -74,7 +74,7 @@ func TestEveryField(t *testing.T) {
 		},
 		Peers: []pharos.Peer{
 			{
-				Name: "peer-10.0.0.1", LocalAS: 64500, RemoteAS: 4200000001, Addr: addr("10.0.0.1"), Port: 1179, DualStack: true,
+				Name: "peer-10.0.0.1", LocalAS: 64500, RemoteAS: 4200000001, Addr: addr("10.0.0.1"), Port: 1179, DualStack: true, AnyDistance: true,
 				SourceAddr: addr("10.0.0.9"), HoldTime: ptr(90 * time.Second), KeepaliveTime: ptr(30 * time.Second),
 				RouterID: addr("1.2.3.4"), Password: "s3cret", EBGPMultiHop: true, BFDProfile: "fast",
 				NodeSelectors: []pharos.Selector{
@@ -83,10 +83,10 @@ func TestEveryField(t *testing.T) {
 				},
 			},
 			{
-				Name: "peer-10.0.0.1-2", LocalAS: 64500, RemoteAS: 64500, Addr: addr("10.0.0.1"), Port: 179, DualStack: true,
+				Name: "peer-10.0.0.1-2", LocalAS: 64500, RemoteAS: 64500, Addr: addr("10.0.0.1"), Port: 179, DualStack: true, AnyDistance: true,
 				HoldTime: ptr(6 * time.Second), KeepaliveTime: ptr(2 * time.Second),
 			},
-			{Name: "peer-2001:db8::1", LocalAS: 64500, RemoteAS: 64501, Addr: addr("2001:db8::1"), Port: 179, DualStack: true, HoldTime: ptr(time.Duration(0))},
+			{Name: "peer-2001:db8::1", LocalAS: 64500, RemoteAS: 64501, Addr: addr("2001:db8::1"), Port: 179, DualStack: true, AnyDistance: true, HoldTime: ptr(time.Duration(0))},
 		},
 		Advertisements: []pharos.Advertisement{
 			{

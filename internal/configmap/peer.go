@@ -45,6 +45,7 @@ func (p *parser) peer(v value, profiles map[string]bool) pharos.Peer {
 	peer := pharos.Peer{
 		Origin:        origin(v),
 		DualStack:     true, // as MetalLB's native mode offered both
+		AnyDistance:   true, // nor did it know of distances
 		LocalAS:       uint32(v.required(f, "my-asn").number(1, math.MaxUint32, 0)),
 		RemoteAS:      uint32(v.required(f, "peer-asn").number(1, math.MaxUint32, 0)),
 		Addr:          v.required(f, "peer-address").address(false),
