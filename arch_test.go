@@ -40,6 +40,8 @@ var rules = []rule{
 	{"rib", []string{"bgp/wire", "internal/compact"}},
 	{"bfd/bfdtest", []string{"bfd"}},
 	{"bfd", nil},
+	{"arp", nil},
+	{"ndp", nil},
 	{"layer2", nil},
 	{"election", []string{".", "why"}},
 	{"ipam", []string{".", "why"}},
@@ -183,7 +185,7 @@ func TestPackagesAreDocumented(t *testing.T) {
 
 // Pure code owns no clock, goroutine or logger: callers bring them.
 func TestPureCodeIsPure(t *testing.T) {
-	pure := []string{".", "why", "bgp/wire", "rib", "layer2", "election", "ipam", "dataplane"}
+	pure := []string{".", "why", "bgp/wire", "rib", "arp", "ndp", "layer2", "election", "ipam", "dataplane"}
 	forbidden := []string{"log", "log/slog", "net", "os", "os/exec", "sync", "net/http"}
 	pkgs := packages(t)
 	for _, dir := range pure {
