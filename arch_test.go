@@ -60,7 +60,8 @@ var rules = []rule{
 	{"router", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/task"}},
 	{"internal/task", []string{"golang.org/x/sync/errgroup"}},
 	// Layer 4: adapters.
-	{"internal/configmap", []string{".", "why", "internal/meant", "go.yaml.in/yaml/v3"}},
+	{"internal/rule", []string{"."}},
+	{"internal/configmap", []string{".", "internal/meant", "internal/rule", "go.yaml.in/yaml/v3"}},
 	{"internal/kube", []string{".", "why", "controller", "speaker", "proxy", "internal/configmap", "internal/version", "k8s.io/..."}},
 	{"internal/localapi", nil},
 	{"internal/meant", nil},

@@ -143,7 +143,7 @@ func TestMistakes(t *testing.T) {
 		{"host name", "peers:\n- my-asn: 1\n  peer-asn: 1\n  peer-address: tor.example\n", `line 4: peers[0].peer-address: "tor.example" is not an IP address (host names and zones are not accepted)`},
 		{"no unit", peer + ", hold-time: 90}", `line 2: peers[0].hold-time: "90" is not a duration (a unit is needed: 90s)`},
 		{"short hold", peer + ", hold-time: 2s}", "line 2: peers[0].hold-time: 2s is neither 0s nor 3s or more"},
-		{"long keepalive", peer + ", hold-time: 9s, keepalive-time: 10s}", "line 2: peers[0].keepalive-time: 10s is more than the hold time 9s"},
+		{"long keepalive", peer + ", hold-time: 9s, keepalive-time: 10s}", "line 2: peers[0].keepalive-time: 10s is more than the hold time 9s (a third of it is usual)"},
 		{"port", peer + ", peer-port: 65536}", `line 2: peers[0].peer-port: "65536" is not a whole number from 1 to 65535`},
 		{"router ID", peer + ", router-id: '2001:db8::1'}", "line 2: peers[0].router-id: 2001:db8::1 is not an IPv4 address"},
 		{"source family", peer + ", source-address: '2001:db8::1'}", "line 2: peers[0].source-address: 2001:db8::1 and the peer's address 10.0.0.1 are of different families"},

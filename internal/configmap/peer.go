@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/internal/rule"
 )
 
 // peers reads the BGP peers. Their names are made of their addresses, so that a
@@ -51,56 +52,22 @@ func (p *parser) peer(v value, profiles map[string]bool) pharos.Peer {
 		Addr:          v.required(f, "peer-address").address(false),
 		Port:          uint16(f["peer-port"].number(1, math.MaxUint16, 179)),
 		SourceAddr:    f["source-address"].address(false),
-		HoldTime:      f["hold-time"].duration(),
-		KeepaliveTime: f["keepalive-time"].duration(),
 		RouterID:      f["router-id"].address(true),
 		NodeSelectors: p.selectors(f["node-selectors"]),
 		Password:      pharos.Secret(f["password"].text()),
 		EBGPMultiHop:  f["ebgp-multihop"].boolean(false),
 		BFDProfile:    f["bfd-profile"].text(),
 	}
-	p.timers(f, &peer)
-	if a := peer.SourceAddr; a.IsValid() && peer.Addr.IsValid() && a.Is4() != peer.Addr.Is4() {
-		f["source-address"].fail(fmt.Sprintf("%s and the peer's address %s are of different families", a, peer.Addr), "")
-	}
-	if peer.EBGPMultiHop && peer.LocalAS == peer.RemoteAS && peer.LocalAS != 0 {
-		f["ebgp-multihop"].fail("makes no sense for an iBGP peer", "my-asn and peer-asn are the same")
-	}
-	if len(peer.Password) > 80 { // TCP_MD5SIG_MAXKEYLEN
-		f["password"].fail("is longer than 80 bytes, more than TCP MD5 signatures take", "")
-	}
+	ofHold, ofKeepalive := rule.Timers(&peer, f["hold-time"].duration(), f["keepalive-time"].duration())
+	f["hold-time"].fits(ofHold)
+	f["keepalive-time"].fits(ofKeepalive)
+	f["source-address"].fits(rule.SourceFamily(peer.SourceAddr, peer.Addr))
+	f["ebgp-multihop"].fits(rule.MultiHop(&peer, "my-asn and peer-asn are the same"))
+	f["password"].fits(rule.Password(peer.Password.Reveal()))
 	if name := peer.BFDProfile; name != "" && !profiles[name] {
-		f["bfd-profile"].fail("there is no BFD profile "+quote(name), p.meant(name, slices.Sorted(maps.Keys(profiles))))
+		f["bfd-profile"].fail("there is no BFD profile "+rule.Quote(name), p.meant(name, slices.Sorted(maps.Keys(profiles))))
 	}
 	return peer
-}
-
-// timers checks hold and keepalive time against RFC 4271 and each other.
-func (p *parser) timers(f map[string]value, peer *pharos.Peer) {
-	hold, keepalive := peer.HoldTime, peer.KeepaliveTime
-	if keepalive != nil && *keepalive == 0 && (hold == nil || *hold != 0) {
-		f["keepalive-time"].fail("is less than a second", "0s only goes with hold-time 0s")
-		return
-	}
-	if hold == nil && keepalive != nil {
-		threefold := 3 * *keepalive // RFC 4271 §10: keepalive is a third of hold
-		if threefold >= 65536*time.Second {
-			f["keepalive-time"].fail("a hold time three times as long does not fit", "give hold-time too")
-			return
-		}
-		peer.HoldTime = &threefold
-		return
-	}
-	if hold == nil {
-		return
-	}
-	// RFC 4271 §4.2: the hold time is either zero or at least three seconds.
-	if *hold != 0 && *hold < 3*time.Second {
-		f["hold-time"].fail(fmt.Sprintf("%s is neither 0s nor 3s or more", *hold), "")
-	}
-	if keepalive != nil && *keepalive > *hold {
-		f["keepalive-time"].fail(fmt.Sprintf("%s is more than the hold time %s", *keepalive, *hold), "")
-	}
 }
 
 // identity renders all that tells a peer from another.
@@ -169,22 +136,24 @@ func (p *parser) profiles(v value) []pharos.BFDProfile {
 	first := map[string]value{}
 	for _, item := range v.list() {
 		f := item.fields("name", "receive-interval", "transmit-interval", "detect-multiplier", "echo-interval", "echo-mode", "passive-mode", "minimum-ttl")
-		milliseconds := func(name string, absent uint64) time.Duration {
-			return time.Duration(f[name].number(10, 60000, absent)) * time.Millisecond
+		number := func(name string, limits rule.Limits, absent uint64) uint64 {
+			return f[name].number(limits.Low, limits.High, absent)
 		}
-		profile := pharos.BFDProfile{
-			Origin:           origin(item),
-			Name:             item.required(f, "name").text(),
-			ReceiveInterval:  milliseconds("receive-interval", 300),
-			TransmitInterval: milliseconds("transmit-interval", 300),
-			DetectMultiplier: uint8(f["detect-multiplier"].number(2, 255, 3)),
-			EchoInterval:     milliseconds("echo-interval", 50),
-			EchoMode:         f["echo-mode"].boolean(false),
-			PassiveMode:      f["passive-mode"].boolean(false),
-			MinimumTTL:       uint8(f["minimum-ttl"].number(1, 254, 254)),
+		milliseconds := func(name string, absent time.Duration) time.Duration {
+			return time.Duration(number(name, rule.BFDInterval, uint64(absent.Milliseconds()))) * time.Millisecond
 		}
+		profile := rule.DefaultBFD()
+		profile.Origin = origin(item)
+		profile.Name = item.required(f, "name").text()
+		profile.ReceiveInterval = milliseconds("receive-interval", profile.ReceiveInterval)
+		profile.TransmitInterval = milliseconds("transmit-interval", profile.TransmitInterval)
+		profile.DetectMultiplier = uint8(number("detect-multiplier", rule.BFDMultiplier, uint64(profile.DetectMultiplier)))
+		profile.EchoInterval = milliseconds("echo-interval", profile.EchoInterval)
+		profile.EchoMode = f["echo-mode"].boolean(false)
+		profile.PassiveMode = f["passive-mode"].boolean(false)
+		profile.MinimumTTL = uint8(number("minimum-ttl", rule.BFDMinimumTTL, uint64(profile.MinimumTTL)))
 		if other, ok := first[profile.Name]; ok {
-			item.fail(fmt.Sprintf("there is a BFD profile %s already, on line %d", quote(profile.Name), other.line()), "")
+			item.fail(fmt.Sprintf("there is a BFD profile %s already, on line %d", rule.Quote(profile.Name), other.line()), "")
 			continue
 		}
 		first[profile.Name] = item

@@ -5,20 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/bits"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/internal/rule"
 )
 
 // place is a range of addresses and where it is configured.
 type place struct {
-	pharos.Range
-	at     value
-	widest int // prefix length of the largest prefix inside
+	rule.Entry
+	at value
 }
 
 // pools reads the address pools and, as the format keeps them there, how their
@@ -38,7 +35,7 @@ func (p *parser) pools(v value, c *pharos.Config) {
 			f["name"].fail("is empty", "")
 		}
 		if other, ok := first[pool.Name]; ok && pool.Name != "" {
-			f["name"].fail(fmt.Sprintf("there is a pool %s already, on line %d", quote(pool.Name), other.line()), "")
+			f["name"].fail(fmt.Sprintf("there is a pool %s already, on line %d", rule.Quote(pool.Name), other.line()), "")
 		}
 		first[pool.Name] = item
 
@@ -75,87 +72,18 @@ func (p *parser) pools(v value, c *pharos.Config) {
 
 // addresses reads a CIDR or first-last.
 func (p *parser) addresses(v value) (place, bool) {
-	text := strings.TrimSpace(v.text())
-	if first, last, ok := strings.Cut(text, "-"); ok {
-		a, errA := netip.ParseAddr(strings.TrimSpace(first))
-		b, errB := netip.ParseAddr(strings.TrimSpace(last))
-		switch {
-		case errA != nil || errB != nil || a.Zone() != "" || b.Zone() != "":
-			v.fail(fmt.Sprintf("%s is not a range of addresses", quote(text)), "such as 192.0.2.10-192.0.2.20")
-			return place{}, false
-		case a.Is4() != b.Is4():
-			v.fail(fmt.Sprintf("%s and %s are of different families", a, b), "")
-			return place{}, false
-		case a.Is4In6() || b.Is4In6():
-			v.fail(fmt.Sprintf("%s is an IPv4 address inside an IPv6 one", a), fmt.Sprintf("write %s-%s", a.Unmap(), b.Unmap()))
-			return place{}, false
-		case a.Compare(b) > 0:
-			v.fail(fmt.Sprintf("the range ends before it begins: %s is above %s", a, b), fmt.Sprintf("%s-%s?", b, a))
-			return place{}, false
-		}
-		r := pharos.Range{First: a, Last: b}
-		return place{r, v, widestPrefix(r)}, true
-	}
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil || prefix.Addr().Is4In6() {
-		hint := "such as 192.0.2.0/24 or 192.0.2.10-192.0.2.20"
-		if a, err := netip.ParseAddr(text); err == nil {
-			hint = fmt.Sprintf("a single address is %s", netip.PrefixFrom(a, a.BitLen()))
-		}
-		v.fail(fmt.Sprintf("%s is neither a CIDR nor a range", quote(text)), hint)
-		return place{}, false
-	}
-	return place{pharos.PrefixRange(prefix), v, prefix.Bits()}, true
-}
-
-// widestPrefix is the length of the largest prefix among those that make up a
-// range.
-func widestPrefix(r pharos.Range) int {
-	widest := r.First.BitLen()
-	for a := r.First; ; {
-		n := a.BitLen() - trailingZeros(a)
-		for ; n < a.BitLen(); n++ {
-			p, _ := a.Prefix(n)
-			if pharos.PrefixRange(p).Last.Compare(r.Last) <= 0 {
-				break
-			}
-		}
-		widest = min(widest, n)
-		p, _ := a.Prefix(n)
-		a = pharos.PrefixRange(p).Last.Next()
-		if !a.IsValid() || a.Compare(r.Last) > 0 {
-			return widest
-		}
-	}
-}
-
-func trailingZeros(a netip.Addr) int {
-	n := 0
-	for _, b := range slices.Backward(a.AsSlice()) {
-		if b != 0 {
-			return n + bits.TrailingZeros8(b)
-		}
-		n += 8
-	}
-	return n
+	entry, fault := rule.Addresses(v.text())
+	return place{entry, v}, v.fits(fault)
 }
 
 // overlaps refuses addresses that two entries claim.
 func (p *parser) overlaps(all []place) {
-	order := slices.Clone(all)
-	slices.SortStableFunc(order, func(a, b place) int { return a.First.Compare(b.First) })
-	for i := 1; i < len(order); i++ {
-		a, b := order[i-1], order[i]
-		if a.Overlaps(b.Range) {
-			if a.at.line() > b.at.line() || a.at.line() == b.at.line() && a.at.path > b.at.path {
-				a, b = b, a
-			}
-			b.at.fail(fmt.Sprintf("%s overlaps %s, which is %s on line %d", b.at.text(), a.at.text(), a.at.path, a.at.line()), "")
+	rule.Overlaps(all, func(at place) pharos.Range { return at.Range }, func(a, b place) {
+		if a.at.line() > b.at.line() || a.at.line() == b.at.line() && a.at.path > b.at.path {
+			a, b = b, a
 		}
-		if order[i-1].Last.BitLen() == order[i].Last.BitLen() && order[i-1].Last.Compare(order[i].Last) > 0 {
-			order[i] = order[i-1] // the one that reaches further is compared with the next
-		}
-	}
+		b.at.fail(fmt.Sprintf("%s overlaps %s, which is %s on line %d", b.at.text(), a.at.text(), a.at.path, a.at.line()), "")
+	})
 }
 
 // origin is where something is configured. It names no line: lines move when
@@ -172,9 +100,9 @@ func (p *parser) advertisements(v value, pool string, places []place) []pharos.A
 	var out []pharos.Advertisement
 	var narrow4, narrow6 place // the entry of each family that aggregates least
 	for _, at := range places {
-		if at.First.Is4() && at.widest > narrow4.widest {
+		if at.First.Is4() && at.Widest > narrow4.Widest {
 			narrow4 = at
-		} else if at.First.Is6() && at.widest > narrow6.widest {
+		} else if at.First.Is6() && at.Widest > narrow6.Widest {
 			narrow6 = at
 		}
 	}
@@ -186,8 +114,8 @@ func (p *parser) advertisements(v value, pool string, places []place) []pharos.A
 		}
 		a.AggregationLength = int(f["aggregation-length"].number(1, 32, 32))
 		a.AggregationLengthV6 = int(f["aggregation-length-v6"].number(1, 128, 128))
-		p.fits(f["aggregation-length"], a.AggregationLength, narrow4)
-		p.fits(f["aggregation-length-v6"], a.AggregationLengthV6, narrow6)
+		f["aggregation-length"].fits(narrow4.admits(a.AggregationLength))
+		f["aggregation-length-v6"].fits(narrow6.admits(a.AggregationLengthV6))
 		if f["localpref"].there() {
 			n := uint32(f["localpref"].number(0, math.MaxUint32, 0))
 			a.LocalPref = &n
@@ -207,12 +135,12 @@ func (p *parser) advertisements(v value, pool string, places []place) []pharos.A
 	return out
 }
 
-// fits refuses to aggregate beyond what a pool owns.
-func (p *parser) fits(v value, length int, at place) {
-	if length < at.widest {
-		v.fail(fmt.Sprintf("/%d is wider than %s on line %d, whose widest prefix is /%d", length, at.at.text(), at.at.line(), at.widest),
-			fmt.Sprintf("%d or more", at.widest))
+// admits refuses to aggregate beyond what a pool owns; the zero place admits all.
+func (at place) admits(length int) *rule.Fault {
+	if !at.at.there() {
+		return nil
 	}
+	return rule.Aggregation(length, at.Entry, fmt.Sprintf("%s on line %d", at.at.text(), at.at.line()))
 }
 
 // aliases reads the names of communities.
@@ -228,9 +156,9 @@ func (p *parser) aliases(v value) map[string]pharos.Community {
 			continue
 		}
 		text := of[name].text()
-		c, ok := parseCommunity(text)
+		c, ok := rule.Community(text)
 		if !ok {
-			of[name].fail(fmt.Sprintf("%s is not a community", quote(text)), "two numbers up to 65535, such as 65535:65282")
+			of[name].fail(fmt.Sprintf("%s is not a community", rule.Quote(text)), "two numbers up to 65535, such as 65535:65282")
 			continue
 		}
 		out[name] = c
@@ -244,23 +172,13 @@ func (p *parser) community(v value) (pharos.Community, bool) {
 	if c, ok := p.communities[text]; ok {
 		return c, true
 	}
-	c, ok := parseCommunity(text)
+	c, ok := rule.Community(text)
 	if !ok {
 		hint := p.meant(text, slices.Sorted(maps.Keys(p.communities)))
-		if strings.HasPrefix(text, "large:") {
+		if strings.HasPrefix(text, rule.LargePrefix) {
 			hint = "this format has no large communities"
 		}
-		v.fail(fmt.Sprintf("%s is neither a community nor one of bgp-communities", quote(text)), hint)
+		v.fail(fmt.Sprintf("%s is neither a community nor one of bgp-communities", rule.Quote(text)), hint)
 	}
 	return c, ok
-}
-
-func parseCommunity(text string) (pharos.Community, bool) {
-	high, low, ok := strings.Cut(text, ":")
-	if !ok {
-		return 0, false
-	}
-	a, errA := strconv.ParseUint(high, 10, 16)
-	b, errB := strconv.ParseUint(low, 10, 16)
-	return pharos.Community(a<<16 | b), errA == nil && errB == nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pharoslb/pharos/internal/rule"
 )
 
 // value is one YAML value and where it stands. The zero value is one that is
@@ -34,15 +36,6 @@ func (p *parser) value(n *yaml.Node, path string) value {
 	return value{p, n, path}
 }
 
-// quote renders text for a problem, cut where it is long.
-func quote(text string) string {
-	const most = 64
-	if len(text) > most {
-		return fmt.Sprintf("%q…", text[:most])
-	}
-	return strconv.Quote(text)
-}
-
 func (v value) there() bool { return v.node != nil }
 
 func (v value) line() int {
@@ -50,6 +43,14 @@ func (v value) line() int {
 		return 0
 	}
 	return v.node.Line
+}
+
+// fits tells of the fault, if there is one, and reports whether there is none.
+func (v value) fits(fault *rule.Fault) bool {
+	if fault != nil {
+		v.fail(fault.Reason, fault.Hint)
+	}
+	return fault == nil
 }
 
 func (v value) fail(reason, hint string) { v.p.fail(v.line(), v.path, reason, hint) }
@@ -192,12 +193,12 @@ func (v value) number(low, high, absent uint64) uint64 {
 	}
 	text := v.node.Value
 	if v.node.Tag == "!!str" && v.node.Style != 0 {
-		v.fail(fmt.Sprintf("%s is a text, must be a number", quote(text)), "leave out the quotes")
+		v.fail(fmt.Sprintf("%s is a text, must be a number", rule.Quote(text)), "leave out the quotes")
 		return absent
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || n < low || n > high {
-		v.fail(fmt.Sprintf("%s is not a whole number from %d to %d", quote(text), low, high), "")
+		v.fail(fmt.Sprintf("%s is not a whole number from %d to %d", rule.Quote(text), low, high), "")
 		return absent
 	}
 	return n
@@ -214,49 +215,32 @@ func (v value) boolean(absent bool) bool {
 	case "false", "no", "off", "n":
 		return false
 	}
-	v.fail(fmt.Sprintf("%s is neither true nor false", quote(v.node.Value)), "")
+	v.fail(fmt.Sprintf("%s is neither true nor false", rule.Quote(v.node.Value)), "")
 	return absent
 }
 
 // address returns an IP address; the zero Addr if absent or wrong. Only one of
 // version 4 is accepted where only4.
 func (v value) address(only4 bool) netip.Addr {
-	text := strings.TrimSpace(v.text())
+	text := v.text()
 	if !v.there() || v.node.Kind != yaml.ScalarNode {
 		return netip.Addr{}
 	}
-	a, err := netip.ParseAddr(text)
-	switch {
-	case err != nil || a.Zone() != "":
-		v.fail(fmt.Sprintf("%s is not an IP address", quote(text)), "host names and zones are not accepted")
-		return netip.Addr{}
-	case only4 && !a.Unmap().Is4():
-		v.fail(fmt.Sprintf("%s is not an IPv4 address", a), "")
-		return netip.Addr{}
-	}
-	return a.Unmap()
+	a, fault := rule.Address(text, only4)
+	v.fits(fault)
+	return a
 }
 
-// duration returns a time in whole seconds, nil if absent or wrong.
+// duration returns a time within 0 s and 65535 s, nil if absent or wrong.
 func (v value) duration() *time.Duration {
-	text := strings.TrimSpace(v.text())
+	text := v.text()
 	if !v.there() || v.node.Kind != yaml.ScalarNode {
 		return nil
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		hint := "such as 90s or 1m30s"
-		if _, err := strconv.Atoi(text); err == nil {
-			hint = fmt.Sprintf("a unit is needed: %ss", text)
-		}
-		v.fail(fmt.Sprintf("%s is not a duration", quote(text)), hint)
+	d, fault := rule.Seconds(text)
+	if !v.fits(fault) {
 		return nil
 	}
-	if d < 0 || d >= 65536*time.Second {
-		v.fail(fmt.Sprintf("%s is not within 0 s and 65535 s", text), "")
-		return nil
-	}
-	d = d.Truncate(time.Second) // RFC 4271 §4.2 counts seconds
 	return &d
 }
 
@@ -264,7 +248,7 @@ func (v value) duration() *time.Duration {
 func (v value) choice(words ...string) string {
 	text := v.text()
 	if v.there() && v.node.Kind == yaml.ScalarNode && !slices.Contains(words, text) {
-		v.fail(fmt.Sprintf("%s is none of %s", quote(text), strings.Join(words, ", ")), v.p.meant(text, words))
+		v.fail(fmt.Sprintf("%s is none of %s", rule.Quote(text), strings.Join(words, ", ")), v.p.meant(text, words))
 		return ""
 	}
 	return text
