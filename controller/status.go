@@ -16,6 +16,10 @@ type Status struct {
 	Revision uint64     `json:"revision"` // of the Snapshot
 	API      why.Reason `json:"api"`      // why the Snapshot may be out of date; OK where it is not
 
+	// Standby says who works in this one's place; all else is zero then. It is
+	// empty where this one works.
+	Standby string `json:"standby,omitempty"`
+
 	// Updates counts Services and configurations worked in, UpdateErrors what
 	// could not be.
 	Updates      uint64 `json:"updates"`

@@ -22,6 +22,8 @@ type controllerFlags struct {
 	namespace string
 	configMap string
 	class     string
+	pod       string
+	elect     bool
 }
 
 func newController() *cobra.Command {
@@ -30,8 +32,8 @@ func newController() *cobra.Command {
 		Use:   "controller",
 		Short: "Give Services their addresses",
 		Long: `Gives every Service of type LoadBalancer an address from the configured pools,
-and writes it into its status. One runs in a cluster, as deploy/pharos.yaml starts
-it. Where a flag has an environment variable, the flag goes before it.`,
+and writes it into its status. One works in a cluster, as deploy/pharos.yaml starts it; others
+stand by. Where a flag has an environment variable, the flag goes before it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runController(cmd.Context(), f) },
 	}
@@ -40,6 +42,8 @@ it. Where a flag has an environment variable, the flag goes before it.`,
 	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
 	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
+	flags.StringVar(&f.pod, "pod-name", env("METALLB_POD_NAME", ""), "name of the own pod [METALLB_POD_NAME]")
+	flags.BoolVar(&f.elect, "leader-elect", true, "work only while holding the Lease "+leaseName+"; without it, nothing keeps a second controller from working too")
 	return cmd
 }
 
@@ -53,21 +57,29 @@ func runController(ctx context.Context, f controllerFlags) error {
 	if err != nil {
 		return err
 	}
-	source := kube.NewSource(kube.Options{
-		Client:    client,
-		Kinds:     kube.Services | kube.Namespaces | kube.Config,
-		ConfigMap: pharos.Name{Namespace: f.namespace, Name: f.configMap},
-		Parse:     configmap.Parse,
-		Log:       log,
-	})
-	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-controller", Log: log})
-	role := controller.New(controller.Options{Class: f.class}, controller.Edge{
-		Source: source, Writer: kube.NewWriter(client, source), Recorder: recorder, Log: log,
-	})
+	var lease *kube.Lease
+	if f.elect {
+		lease = kube.NewLease(kube.LeaseOptions{
+			Client: client, Name: pharos.Name{Namespace: f.namespace, Name: leaseName}, Identity: f.identity(), Log: log,
+		})
+	}
+	role := &leader{lease: lease, lead: func() (*controller.Controller, []task.Part) {
+		source := kube.NewSource(kube.Options{
+			Client:    client,
+			Kinds:     kube.Services | kube.Namespaces | kube.Config,
+			ConfigMap: pharos.Name{Namespace: f.namespace, Name: f.configMap},
+			Parse:     configmap.Parse,
+			Log:       log,
+		})
+		recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-controller", Log: log})
+		role := controller.New(controller.Options{Class: f.class}, controller.Edge{
+			Source: source, Writer: kube.NewWriter(client, source, lease), Recorder: recorder, Log: log,
+		})
+		return role, []task.Part{source.Run, recorder.Run, role.Run}
+	}}
 	set := metrics.New(version.Version)
 	set.Controller(role.Status, role.Healthy)
-	parts := []task.Part{source.Run, recorder.Run, role.Run}
-	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status))...)
+	parts := append(f.serve(log, set, localapi.JSON(role.Status)), role.Run)
 	log.Info("controller started", "version", version.Version)
 	return task.Run(ctx, parts...)
 }

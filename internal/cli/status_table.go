@@ -94,6 +94,10 @@ func because(r why.Reason) string { return fmt.Sprintf("%s: %s", r.Code, r) }
 
 func showController(w io.Writer, st *controller.Status, _ time.Time) {
 	fmt.Fprintln(w, "Controller")
+	if st.Standby != "" {
+		fmt.Fprintf(w, "  Standby:        %s\n", st.Standby)
+		return
+	}
 	fmt.Fprintf(w, "  Cluster:        %s\n", known(st.Synced))
 	if st.API.Code != why.OK {
 		fmt.Fprintf(w, "                  %s\n", because(st.API))

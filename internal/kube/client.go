@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,10 +38,11 @@ type Access struct {
 // Client holds connections to one API server. It may be used from any
 // goroutine.
 type Client struct {
-	core      rest.Interface
-	discovery rest.Interface
-	params    runtime.ParameterCodec
-	statuses  gate // status writes under way: events wait for them
+	core         rest.Interface
+	discovery    rest.Interface
+	coordination rest.Interface
+	params       runtime.ParameterCodec
+	statuses     gate // status writes under way: events wait for them
 }
 
 // Connect makes a Client; nothing is sent yet.
@@ -79,7 +81,7 @@ func NewClient(cfg *rest.Config, component string) (*Client, error) {
 	}
 
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("register API types: %w", err)
 		}
@@ -99,6 +101,9 @@ func NewClient(cfg *rest.Config, component string) (*Client, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	if c.discovery, err = group("/apis", discoveryv1.SchemeGroupVersion); err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	if c.coordination, err = group("/apis", coordinationv1.SchemeGroupVersion); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	return c, nil
@@ -141,7 +146,7 @@ func requestError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case apierrors.IsConflict(err):
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return ErrSuperseded
 	case apierrors.IsNotFound(err):
 		return ErrNotFound

@@ -216,7 +216,7 @@ func (a *api) controller(o controller.Options) *process {
 	p := &process{}
 	log := slog.New(slog.NewTextHandler(&p.log, nil))
 	p.source = kube.NewSource(kube.Options{Client: client, Kinds: kube.Services | kube.Namespaces | kube.Config, ConfigMap: configName, Parse: configmap.Parse, Log: log})
-	p.writer = kube.NewWriter(client, p.source)
+	p.writer = kube.NewWriter(client, p.source, nil)
 	p.recorder = kube.NewRecorder(kube.RecorderOptions{Client: client, Source: p.source, Component: "metallb-controller", Log: log})
 	p.Controller = controller.New(o, controller.Edge{Source: p.source, Writer: p.writer, Recorder: p.recorder, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,13 +10,16 @@
 //	    ▲        watch                     (pure)             (shared Maps)
 //	    │
 //	    ├── PATCH services/status ◄── Writer    first
-//	    └── POST, PATCH events    ◄── Recorder  when Services have settled
+//	    ├── POST, PATCH events    ◄── Recorder  when Services have settled
+//	    └── PUT leases            ◄── Lease     one process of several works
 //
 // Invariants: an object is converted when it arrives, and only its noun is kept;
 // an event that changes no noun wakes nobody; a Snapshot is Synced when every
 // wanted kind has been listed in full, and stays as it is while the API server is
 // gone; a status is written only on top of the very version that was decided on,
-// so that a write that succeeded is older than any other noun that is seen later.
+// so that a write that succeeded is older than any other noun that is seen later;
+// a status is written only while the Lease is held, and what was begun has ended
+// before another can have it.
 //
 // API: https://kubernetes.io/docs/reference/using-api/api-concepts/, Services,
 // EndpointSlices and Events of https://kubernetes.io/docs/reference/kubernetes-api/.

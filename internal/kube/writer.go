@@ -17,18 +17,22 @@ import (
 // written: a newer Snapshot is here or on its way.
 var ErrSuperseded = errors.New("the Service has changed since")
 
+var errNotHeld = errors.New("the lease was not renewed in time; another may have it")
+
 // Writer writes Services' statuses. Its methods may be called from any
 // goroutine; each request is one call, so that the caller bounds them.
 type Writer struct {
 	client *Client
 	source *Source
+	lease  *Lease
 
 	written, failed atomic.Uint64
 }
 
-// NewWriter makes a Writer of Services that source watches.
-func NewWriter(client *Client, source *Source) *Writer {
-	return &Writer{client: client, source: source}
+// NewWriter makes a Writer of Services that source watches. It writes only while
+// the Lease is held; a nil one always is.
+func NewWriter(client *Client, source *Source, lease *Lease) *Writer {
+	return &Writer{client: client, source: source, lease: lease}
 }
 
 // WriterStatus counts what a Writer did.
@@ -57,9 +61,16 @@ func (w *Writer) WriteStatus(ctx context.Context, svc *pharos.Service, ingress [
 	if err != nil {
 		return fmt.Errorf("encode status of %s: %w", svc.Name, err)
 	}
+	patience := requestTimeout
+	if w.lease != nil {
+		if patience = min(patience, w.lease.Left()); patience <= 0 {
+			w.failed.Add(1)
+			return fmt.Errorf("write status of %s: %w", svc.Name, unreachable{errNotHeld})
+		}
+	}
 	w.client.statuses.enter()
 	defer w.client.statuses.leave()
-	ctx, cancel := context.WithTimeout(quiet(ctx), requestTimeout)
+	ctx, cancel := context.WithTimeout(quiet(ctx), patience)
 	defer cancel()
 	// Services' strategy for the status subresource lets metadata through: this
 	// is why one request is enough, and why services/status is the only right to

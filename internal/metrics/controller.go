@@ -20,10 +20,15 @@ func (s *Set) Controller(status func() controller.Status, healthy func() error) 
 	queued := c.desc("pharos_controller_queued_statuses", "Statuses of Services that are yet to be written.")
 	written := c.desc("pharos_controller_written_statuses_total", "Statuses of Services written.")
 	failed := c.desc("pharos_controller_failed_statuses_total", "Attempts to write a Service's status that failed.")
+	leader := c.desc("pharos_controller_leader", "Whether this controller is the one that works; others tell nothing else.")
 	client := newClient(c)
 
 	c.collect = func(emit func(*prometheus.Desc, prometheus.ValueType, float64, ...string)) {
 		st := status()
+		emit(leader, gauge, boolean(st.Standby == ""))
+		if st.Standby != "" {
+			return // what it does not know would look like alarms
+		}
 		allocated, reasons := map[string]int{}, map[string]int{}
 		for i := range st.Services {
 			if svc := &st.Services[i]; len(svc.Addresses) > 0 {
