@@ -49,6 +49,8 @@ omitStages: [RequestReceived, ResponseStarted]
 rules:
 - level: None
   verbs: [watch]
+- level: None # the controller's Lease is renewed whether there is work or not
+  resources: [{group: coordination.k8s.io, resources: [leases]}]
 - level: Metadata
   userGroups: ["system:serviceaccounts:metallb-system"]
 - level: None

@@ -59,3 +59,14 @@ func TestControllerScrape(t *testing.T) {
 		t.Errorf("names and labels (-MetalLB +ours):\n%s", diff)
 	}
 }
+
+// A standby knows nothing, and must not look like a controller without
+// configuration.
+func TestStandbyRaisesNoAlarm(t *testing.T) {
+	s := New("v1.2.3")
+	s.Controller(func() controller.Status { return controller.Status{Standby: "another has the lease"} }, well)
+	_, body := get(t, s.Handler(), "/metrics")
+	if got := served(body); len(got) > 0 {
+		t.Errorf("a standby tells %v", got)
+	}
+}
