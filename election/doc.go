@@ -18,9 +18,10 @@
 // sum of preferences announces; of several, the one whose SHA-256 of node, "#" and
 // address is lowest.
 //
-// Two options change it, see docs/adr/0010-layer-2-election.md: who holds an address may
-// keep it while it is a candidate of no lower weight than another (Rank's holder), and no
-// node may have much more than its share (Spread).
+// Two options change it (Policy): who holds an address may keep it while it is a candidate
+// that no other outweighs (Claims remember who does), and no node may have much more than
+// its share (Spread). Quorum is apart from all that: it says when a node has lost touch
+// with so many of the speakers that it must not answer for anything.
 //
 // Invariants: equal input, equal answer, whatever its order; a node that goes changes
 // nothing but the addresses that it announced, unless Spread is asked for; with Spread
