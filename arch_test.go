@@ -65,7 +65,7 @@ var rules = []rule{
 	{"internal/kube", []string{".", "why", "controller", "speaker", "proxy", "internal/configmap", "internal/version", "k8s.io/..."}},
 	{"internal/localapi", nil},
 	{"internal/meant", nil},
-	{"internal/gossip", []string{".", "why", "speaker", "github.com/hashicorp/memberlist"}},
+	{"internal/gossip", []string{".", "why", "bfd", "election", "layer2", "speaker", "github.com/hashicorp/memberlist"}},
 	{"internal/metrics", []string{".", "why", "controller", "speaker", "proxy", "router", "bfd", "bgp", "github.com/prometheus/..."}},
 	{"internal/nxos", []string{"internal/meant", ".", "why", "bfd", "bgp", "bgp/wire", "rib", "router"}},
 	{"internal/version", nil},

@@ -35,14 +35,6 @@ type Sessions interface {
 	Status() []bgp.SessionStatus
 }
 
-// Membership keeps the speakers' knowledge of who of them is alive.
-type Membership interface {
-	// Set replaces the addresses of the own node and of all others. It returns
-	// at once.
-	Set(self netip.Addr, others []netip.Addr)
-	Status() MembershipStatus
-}
-
 // Edge is the world around a Speaker.
 type Edge struct {
 	Source   Source

@@ -118,19 +118,6 @@ type AddressStatus struct {
 	Reason   why.Reason     `json:"reason"`             // NodeAssigned, or why it is not announced
 }
 
-// MembershipStatus is what one speaker knows of the others.
-type MembershipStatus struct {
-	// Reason says why there is no membership; OK where there is.
-	Reason  why.Reason `json:"reason"`
-	Members []Member   `json:"members,omitempty"` // by name, the own node included
-}
-
-// Member is a speaker that is alive, as far as the others know.
-type Member struct {
-	Name string     `json:"name"` // of its node
-	Addr netip.Addr `json:"addr"`
-}
-
 // Status returns the speaker's state. It may be called from any goroutine.
 func (s *Speaker) Status() Status {
 	s.mu.Lock()

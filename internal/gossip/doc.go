@@ -5,12 +5,20 @@
 // it lists as candidates. It asks no API where the others are: the speaker hands
 // it the nodes' addresses, so that no right to read pods is needed.
 //
-//	          Set(own address, others')
+//	          Set(own address, others'), Tell(facts), Hold(addresses)
 //	                    │
 //	Run: secret there? ─┴─► listen TCP+UDP 7946 ─► join those not yet members ─┐
 //	      │ no: Status says secretMissing              ▲      every now and then │
 //	      └──────── asked again after a pause          └───────────────────────┘
-//	      ctx ends: Leave, at most a second, and close
+//	      ctx ends: Leave, at most half a second, and close
+//
+//	memberlist ── a member comes, goes, tells new facts, claims an address ──► Changed
+//	BFD ───────── the path to a member fails ────────────────────────────────────┘
+//
+// A speaker that ends says so in its facts before it leaves: that is how a goodbye
+// is told from a death. Tuning says how fast a death is found out, and BFD, where it is
+// asked for, finds it out faster. BFD is believed for some seconds against memberlist,
+// no longer, so that a filter between two nodes does not make each take the other for dead.
 //
 // Every packet and stream is sealed with AES-256-GCM under a key that is the
 // SHA-256 of the Secret's text. MetalLB cuts the text's first bytes off instead,

@@ -7,15 +7,19 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/pharoslb/pharos/bfd"
+	"github.com/pharoslb/pharos/election"
 	"github.com/pharoslb/pharos/speaker"
 	"github.com/pharoslb/pharos/why"
 )
@@ -23,12 +27,14 @@ import (
 const (
 	// firstPause and longestPause bound how long nodes that are not members
 	// are left alone. The pause doubles from one to the other, and starts anew
-	// when the set of nodes changes.
+	// when the set of nodes changes or a member is lost.
 	firstPause   = time.Second
-	longestPause = 15 * time.Second
+	longestPause = 5 * time.Second
 
-	// leaveTime bounds how long saying goodbye may take.
-	leaveTime = time.Second
+	// leaveTime bounds how long saying goodbye may take, and tellTime how long it may
+	// be waited until others have been told of new facts.
+	leaveTime = 500 * time.Millisecond
+	tellTime  = 200 * time.Millisecond
 
 	// streamTime bounds one exchange of state, and probeTime the attempt to
 	// connect before it.
@@ -36,7 +42,7 @@ const (
 	probeTime  = time.Second
 
 	// joining is how many nodes are asked at a time.
-	joining = 8
+	joining = 16
 
 	// reclaimTime is how long the name of a dead node stays with its address.
 	reclaimTime = 10 * time.Second
@@ -59,6 +65,16 @@ type Options struct {
 	// asked for again until there is.
 	Secret func() (string, error)
 
+	// Tuning is LAN() if nil.
+	Tuning *Tuning
+
+	// Paths watches the paths to the other members by BFD; its Changes have to be
+	// handed to StateChanged. Nil: memberlist alone finds out who is dead.
+	Paths Paths
+
+	// Profile is how fast Paths detects.
+	Profile bfd.Profile
+
 	// Report is told why there is no membership, each reason once, and with OK
 	// when there is again. It may be nil.
 	Report func(why.Reason)
@@ -70,15 +86,32 @@ type Options struct {
 // Cluster is the membership as one node sees it. Its methods may be called from
 // any goroutine.
 type Cluster struct {
-	opt  Options
-	log  *slog.Logger
-	wake chan struct{} // capacity 1: nodes changed
+	opt     Options
+	log     *slog.Logger
+	wake    chan struct{} // capacity 1: there is something to do for Run
+	rejoin  chan struct{} // capacity 1: nodes changed, or one was lost
+	changed chan struct{} // capacity 1: there is something to tell
+	queue   memberlist.TransmitLimitedQueue
+	size    atomic.Int32 // how many members there are
 
-	mu      sync.Mutex
+	mu      sync.Mutex // memberlist's own is held while it calls us, never the other way round
 	self    netip.Addr
 	others  []netip.Addr
 	reason  why.Reason
-	members map[string]netip.Addr
+	settled bool
+	members map[string]*member
+	left    map[string]bool
+	facts   speaker.Facts // of the own node
+	stale   bool          // the others have not been told facts
+	claims  election.Claims
+	heard   map[netip.Addr]bool
+}
+
+// member is another speaker, or this one, that memberlist knows to be alive.
+type member struct {
+	addr  netip.Addr
+	facts *speaker.Facts
+	path  path
 }
 
 // New starts nothing.
@@ -89,13 +122,38 @@ func New(opt Options) *Cluster {
 	if opt.Report == nil {
 		opt.Report = func(why.Reason) {}
 	}
-	return &Cluster{
+	if opt.Tuning == nil {
+		lan := LAN()
+		opt.Tuning = &lan
+	}
+	c := &Cluster{
 		opt: opt, log: opt.Log,
 		wake:    make(chan struct{}, 1),
+		rejoin:  make(chan struct{}, 1),
+		changed: make(chan struct{}, 1),
 		reason:  why.Reason{Code: why.NotSynced},
-		members: map[string]netip.Addr{},
+		members: map[string]*member{},
+		left:    map[string]bool{},
+		heard:   map[netip.Addr]bool{},
+	}
+	c.queue.RetransmitMult = opt.Tuning.RetransmitMult
+	c.queue.NumNodes = func() int { return int(c.size.Load()) } // it is locked then: no lock of ours
+	return c
+}
+
+// token puts one into a channel of capacity 1.
+func token(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
 	}
 }
+
+// signal says that there is something to tell.
+func (c *Cluster) signal() { token(c.changed) }
+
+// Changed implements speaker.Membership.
+func (c *Cluster) Changed() <-chan struct{} { return c.changed }
 
 // Set replaces the addresses at which the own node and all others are. It
 // returns at once.
@@ -103,9 +161,20 @@ func (c *Cluster) Set(self netip.Addr, others []netip.Addr) {
 	c.mu.Lock()
 	c.self, c.others = self, slices.Clone(others)
 	c.mu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
+	token(c.wake)
+	token(c.rejoin)
+}
+
+// Tell implements speaker.Membership.
+func (c *Cluster) Tell(f speaker.Facts) {
+	f.Links = slices.Clone(f.Links)
+	c.mu.Lock()
+	same := sameFacts(&c.facts, &f)
+	c.facts = f
+	c.stale = c.stale || !same
+	c.mu.Unlock()
+	if !same {
+		token(c.wake)
 	}
 }
 
@@ -113,22 +182,32 @@ func (c *Cluster) Set(self netip.Addr, others []netip.Addr) {
 func (c *Cluster) Status() speaker.MembershipStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	st := speaker.MembershipStatus{Reason: c.reason}
-	for name, addr := range c.members {
-		st.Members = append(st.Members, speaker.Member{Name: name, Addr: addr})
+	st := speaker.MembershipStatus{Reason: c.reason, Settled: c.settled}
+	now := time.Now()
+	for name, m := range c.members {
+		if m.path.dead(now) {
+			continue
+		}
+		st.Members = append(st.Members, speaker.Member{Name: name, Addr: m.addr, Facts: m.facts, Watched: m.path.up})
 	}
 	slices.SortFunc(st.Members, func(a, b speaker.Member) int { return strings.Compare(a.Name, b.Name) })
+	st.Left = slices.Sorted(maps.Keys(c.left))
 	return st
 }
 
 // Run takes part until ctx ends, and leaves then. What keeps it from taking
 // part is told by Status and retried; Run returns nil.
 func (c *Cluster) Run(ctx context.Context) error {
-	var list *memberlist.Memberlist
+	list := c.opened(ctx)
+	if list == nil {
+		return nil
+	}
 	defer func() {
-		if list == nil {
-			return
-		}
+		c.mu.Lock()
+		c.stale = c.stale || !c.facts.Leaving
+		c.facts.Leaving = true
+		c.mu.Unlock()
+		c.publish(list)
 		if err := list.Leave(leaveTime); err != nil {
 			c.log.Warn("leave the membership", "err", err)
 		}
@@ -136,15 +215,34 @@ func (c *Cluster) Run(ctx context.Context) error {
 			c.log.Warn("close the membership", "err", err)
 		}
 	}()
+	var joiner sync.WaitGroup
+	joiner.Go(func() { c.keepJoining(ctx, list) })
+	defer joiner.Wait()
+	for {
+		c.watch()
+		c.publish(list)
+		timer := time.NewTimer(c.recheck())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-c.wake:
+			timer.Stop()
+		case <-timer.C:
+			c.signal() // a path that was dead for long is the membership's again
+		}
+	}
+}
+
+// opened waits until this node is a member: the only one, to begin with. It returns nil
+// when ctx ends before.
+func (c *Cluster) opened(ctx context.Context) *memberlist.Memberlist {
 	pause := firstPause
 	for {
-		if list == nil {
-			var err error
-			list, err = c.open()
-			c.explain(err)
-		}
-		if list != nil {
-			c.join(ctx, list)
+		list, err := c.open()
+		c.explain(err)
+		if err == nil {
+			return list
 		}
 		timer := time.NewTimer(pause)
 		pause = min(2*pause, longestPause)
@@ -157,6 +255,50 @@ func (c *Cluster) Run(ctx context.Context) error {
 			pause = firstPause
 		case <-timer.C:
 		}
+	}
+}
+
+// keepJoining asks the nodes that are not members to take us in, now and then.
+func (c *Cluster) keepJoining(ctx context.Context, list *memberlist.Memberlist) {
+	pause := firstPause
+	for {
+		c.join(ctx, list)
+		c.settle()
+		timer := time.NewTimer(pause)
+		pause = min(2*pause, longestPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-c.rejoin:
+			timer.Stop()
+			pause = firstPause
+		case <-timer.C:
+		}
+	}
+}
+
+// settle says that who there is has been found.
+func (c *Cluster) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.settled {
+		c.settled = true
+		c.signal()
+	}
+}
+
+// publish tells the others new facts.
+func (c *Cluster) publish(list *memberlist.Memberlist) {
+	c.mu.Lock()
+	stale := c.stale
+	c.stale = false
+	c.mu.Unlock()
+	if !stale {
+		return
+	}
+	if err := list.UpdateNode(tellTime); err != nil {
+		c.log.Debug("the others are told later", "err", err)
 	}
 }
 
@@ -178,6 +320,9 @@ func (c *Cluster) explain(err error) {
 	was := c.reason
 	c.reason = r
 	c.mu.Unlock()
+	if r != was {
+		c.signal()
+	}
 	if r == was || r.Code == why.NotSynced {
 		return
 	}
@@ -224,9 +369,9 @@ func (c *Cluster) open() (*memberlist.Memberlist, error) {
 		cfg.AdvertiseAddr = ""
 	}
 	cfg.SecretKey = key
-	cfg.TCPTimeout = streamTime
 	cfg.DeadNodeReclaimTime = reclaimTime
-	cfg.EnableCompression = false // messages are small, its buffers are not
+	c.opt.Tuning.apply(cfg)
+	cfg.Delegate = (*delegate)(c)
 	cfg.Events = (*events)(c)
 	cfg.Logger = newLogger(c.log)
 	list, err := memberlist.Create(cfg)
@@ -272,33 +417,56 @@ func (c *Cluster) missing() []netip.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	present := map[netip.Addr]bool{}
-	for _, addr := range c.members {
-		present[addr] = true
+	for _, m := range c.members {
+		present[m.addr] = true
 	}
 	return slices.DeleteFunc(slices.Clone(c.others), func(a netip.Addr) bool { return present[a] })
 }
 
-// events hears from memberlist of members that come and go.
+// events hears from memberlist of members that come and go. Memberlist is locked
+// meanwhile, and waits.
 type events Cluster
 
 // NotifyJoin implements memberlist.EventDelegate.
-func (e *events) NotifyJoin(n *memberlist.Node) { e.set(n) }
+func (e *events) NotifyJoin(n *memberlist.Node) {
+	addr := e.set(n)
+	e.log.Info("speaker is alive", "node", n.Name, "address", addr)
+}
 
 // NotifyUpdate implements memberlist.EventDelegate.
 func (e *events) NotifyUpdate(n *memberlist.Node) { e.set(n) }
 
-func (e *events) set(n *memberlist.Node) {
+func (e *events) set(n *memberlist.Node) netip.Addr {
 	addr, _ := netip.AddrFromSlice(n.Addr)
+	addr = addr.Unmap()
 	e.mu.Lock()
-	e.members[n.Name] = addr.Unmap()
+	m := e.members[n.Name]
+	if m == nil || m.addr != addr {
+		m = &member{addr: addr}
+		e.members[n.Name] = m
+	}
+	m.facts = decodeFacts(n.Meta)
+	delete(e.left, n.Name)
+	e.size.Store(int32(len(e.members)))
 	e.mu.Unlock()
-	e.log.Info("speaker is alive", "node", n.Name, "address", addr.Unmap())
+	(*Cluster)(e).signal()
+	token(e.wake)
+	return addr
 }
 
 // NotifyLeave implements memberlist.EventDelegate.
 func (e *events) NotifyLeave(n *memberlist.Node) {
 	e.mu.Lock()
+	m := e.members[n.Name]
+	goodbye := m != nil && m.facts != nil && m.facts.Leaving
 	delete(e.members, n.Name)
+	if goodbye {
+		e.left[n.Name] = true
+	}
+	e.size.Store(int32(len(e.members)))
 	e.mu.Unlock()
-	e.log.Info("speaker left or died", "node", n.Name)
+	(*Cluster)(e).signal()
+	token(e.wake)
+	token(e.rejoin)
+	e.log.Info("speaker left or died", "node", n.Name, "goodbye", goodbye)
 }

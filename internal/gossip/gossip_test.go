@@ -107,6 +107,9 @@ func TestThreeNodesFindEachOtherAndOneLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "n1 n2", n1, n2)
+	if left := n1.Status().Left; len(left) != 1 || left[0] != "n3" {
+		t.Errorf("n1 knows that %v left", left)
+	}
 
 	// The same node comes back, with the address it had.
 	back := start(t, "n3", 3, secret, nil, 1, 2)
