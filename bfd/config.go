@@ -22,7 +22,7 @@ type Profile struct {
 	DetectMultiplier uint8
 	// EchoMode sends echo packets where the peer loops them back, and offers to
 	// loop the peer's; the kernel has to forward for that. Ignored over several hops
-	// (RFC 5883 §3) and with IPv6 link-local addresses, which nobody forwards.
+	// (RFC 5883 §3), with IPv6 link-local addresses, which nobody forwards, and in VRFs.
 	EchoMode bool
 	// EchoInterval is the interval of echo packets, both sent and looped back: 10 ms
 	// to 60 s, default 50 ms. A peer that asks for less gets less.
@@ -46,6 +46,9 @@ type Config struct {
 	Local netip.Addr
 	// Interface binds a session to a network device, in either direction. Empty: any.
 	Interface string
+	// Bound says that Interface is a VRF's, or a device in one: packets are received
+	// on sockets of its own, as others do not hear of them.
+	Bound bool
 	// Multihop says that there may be routers between (RFC 5883).
 	Multihop bool
 	Profile
@@ -108,6 +111,8 @@ func (c Config) normal() (Config, error) {
 		return c, fmt.Errorf("remote address %v is not a host's", c.Remote)
 	case c.Local.IsValid() && (c.Local.Is4() != c.Remote.Is4() || c.Local.IsUnspecified() || c.Local.IsMulticast()):
 		return c, fmt.Errorf("local address %v does not go with remote address %v", c.Local, c.Remote)
+	case c.Bound && c.Interface == "":
+		return c, errors.New("there is no interface to be bound to")
 	case c.Remote.Is6() && c.Remote.IsLinkLocalUnicast() && c.Interface == "":
 		return c, fmt.Errorf("remote address %v needs an interface", c.Remote)
 	case c.Remote.IsLinkLocalUnicast() && c.Multihop:
@@ -149,7 +154,7 @@ func (a *Auth) check() error {
 
 // echoes tells if the session may have the echo function.
 func (c *Config) echoes() bool {
-	return c.EchoMode && !c.Multihop && !(c.Remote.Is6() && c.Remote.IsLinkLocalUnicast())
+	return c.EchoMode && !c.Multihop && !c.Bound && !(c.Remote.Is6() && c.Remote.IsLinkLocalUnicast())
 }
 
 // same tells if two configurations differ in nothing.
@@ -165,8 +170,9 @@ type path struct {
 	peerKey
 	local  netip.Addr
 	device string
+	bound  bool
 }
 
 func (c *Config) path() path {
-	return path{peerKey{c.Remote, c.Multihop}, c.Local, c.Interface}
+	return path{peerKey{c.Remote, c.Multihop}, c.Local, c.Interface, c.Bound}
 }

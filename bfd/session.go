@@ -82,7 +82,7 @@ func (x *session) open(t Transport, now time.Time) bool {
 		return false
 	}
 	x.openAt, x.renewAt = now.Add(reopen), now.Add(renew)
-	ep, err := t.Open(Path{Remote: x.cfg.Remote, Local: x.cfg.Local, Interface: x.cfg.Interface, Multihop: x.cfg.Multihop})
+	ep, err := t.Open(Path{Remote: x.cfg.Remote, Local: x.cfg.Local, Interface: x.cfg.Interface, Bound: x.cfg.Bound, Multihop: x.cfg.Multihop})
 	if err != nil {
 		x.note(err)
 		return false

@@ -45,6 +45,7 @@ type Datagram struct {
 type Path struct {
 	Remote, Local netip.Addr // Local may be zero; neither has a zone
 	Interface     string     // may be empty
+	Bound         bool       // receive by sockets of Interface's own (Config.Bound)
 	Multihop      bool
 }
 

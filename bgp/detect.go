@@ -26,10 +26,15 @@ type Detector interface {
 }
 
 func (b *BFD) session(c *Config) bfd.Config {
-	return bfd.Config{
+	s := bfd.Config{
 		Name: c.Name, Remote: c.RemoteAddr, Local: c.LocalAddr, Multihop: b.Multihop,
 		Profile: b.Profile, Auth: b.Auth,
 	}
+	// A link-local address has its own device, which is in the VRF.
+	if s.Bound = c.Device != ""; s.Bound && c.RemoteAddr.Zone() == "" {
+		s.Interface = c.Device
+	}
+	return s
 }
 
 // validateBFD checks what is asked of the Detector, which would refuse the whole set
@@ -69,6 +74,7 @@ func (s *Server) StateChanged(c bfd.Change) {
 // the same one.
 type path struct {
 	remote, local netip.Addr
+	device        string
 	multihop      bool
 }
 
@@ -88,7 +94,7 @@ func (s *Server) watch() {
 			continue
 		}
 		session := c.BFD.session(&c)
-		on := path{session.Remote, session.Local, session.Multihop}
+		on := path{session.Remote, session.Local, session.Interface, session.Multihop}
 		if _, ok := first[on]; !ok {
 			first[on] = name
 			watched = append(watched, session)

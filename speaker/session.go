@@ -17,9 +17,9 @@ import (
 	"github.com/pharoslb/pharos/why"
 )
 
-// restartTime is how long a peer keeps our routes while the speaker is away, where
+// RestartTime is how long a peer keeps our routes while the speaker is away, where
 // graceful restart is asked for: what FRR, and so MetalLB, asks of peers.
-const restartTime = 120 * time.Second
+const RestartTime = 120 * time.Second
 
 // session is a peer as this node talks to it.
 type session struct {
@@ -109,7 +109,7 @@ func sessionConfig(opt Options, p *pharos.Peer, self *pharos.Node) bgp.Config {
 		c.ConnectRetry = *p.ConnectTime
 	}
 	if p.GracefulRestart {
-		c.GracefulRestart = &bgp.GracefulRestart{Restart: restartTime, ForwardingLost: opt.ForwardingLost}
+		c.GracefulRestart = &bgp.GracefulRestart{Restart: RestartTime, ForwardingLost: opt.ForwardingLost}
 	}
 	if !c.RouterID.IsValid() {
 		c.RouterID = routerID(self)

@@ -6,6 +6,7 @@
 // (CAP_NET_RAW).
 //
 //	ports 3784, 4784 × IPv4, IPv6 ─ recvmmsg ─┐  SO_TIMESTAMPNS, IP_PKTINFO, IP_RECVTTL
+//	the same, on the device of a VRF ─────────┤
 //	echoes that come back: packet socket ─────┴─▶ Transport.Receive
 //
 //	Endpoint, one a session ─ connected socket ─▶ 3784, 4784   TTL 255, DSCP CS6, own source port
@@ -25,7 +26,7 @@
 // socket has seen it.
 //
 // Invariants: nothing blocks but Wait; memory is fixed when Open returns, but for one
-// socket a session; receive times are on the monotonic clock, never later than now, and a
+// socket a session and four a VRF; receive times are on the monotonic clock, never later than now, and a
 // step of the wall clock makes none earlier than it was.
 //
 // RFC 5881, RFC 5883. Kernel pages: socket(7), ip(7), ipv6(7), udp(7), packet(7),

@@ -27,6 +27,7 @@ type endpoint struct {
 	local  netip.Addr
 	port   uint16 // source port
 	device int    // index of path.Interface, else 0
+	bound  bool   // counted in the Transport's bound
 	hop    hop    // for echoes
 }
 
@@ -78,6 +79,12 @@ func (e *endpoint) open() (err error) {
 		if err := unix.BindToDevice(e.fd, p.Interface); err != nil {
 			return fmt.Errorf("bind to interface %s: %w", p.Interface, err)
 		}
+	}
+	if p.Bound {
+		if err := e.t.bind(p.Interface, e.device); err != nil {
+			return err
+		}
+		e.bound = true
 	}
 	if err := e.bind(); err != nil {
 		return err
@@ -162,6 +169,10 @@ func (e *endpoint) Interface() int { return e.device }
 func (e *endpoint) Close() error {
 	if e.fd < 0 {
 		return nil
+	}
+	if e.bound {
+		e.t.unbind(e.device)
+		e.bound = false
 	}
 	delete(e.t.ports, e.port)
 	err := unix.Close(e.fd)

@@ -28,10 +28,11 @@ type mmsghdr struct {
 
 // receiver is a socket with the buffers of recvmmsg.
 type receiver struct {
-	fd    int
-	kind  bfd.Kind
-	v6    bool
-	heard time.Time // everything that came before has been returned
+	fd     int
+	kind   bfd.Kind
+	v6     bool
+	device int       // index of the one that the socket is bound to, else 0
+	heard  time.Time // everything that came before has been returned
 
 	msgs  [batch]mmsghdr
 	iovs  [batch]unix.Iovec
@@ -50,6 +51,21 @@ func newReceiver(fd int, kind bfd.Kind, v6 bool) *receiver {
 		m.SetIovlen(1)
 	}
 	return r
+}
+
+func (r *receiver) family() int {
+	if r.v6 {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
+}
+
+// port is the well-known one of the receiver's kind.
+func (r *receiver) port() int {
+	if r.kind == bfd.Multihop {
+		return bfd.PortMultihop
+	}
+	return bfd.PortSingleHop
 }
 
 // receive takes up to len(dst) datagrams, and batch at most.
@@ -88,6 +104,9 @@ func (r *receiver) receive(dst []bfd.Datagram, c *clock) (int, error) {
 			d.Source = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&r.names[i])).Addr)
 		}
 		r.control(r.ctrl[i][:r.msgs[i].Controllen], d, now, c)
+		if r.device != 0 { // the kernel may name a device in the VRF
+			d.Interface = r.device
+		}
 		kept++
 	}
 	if int(n) < want {
@@ -130,15 +149,16 @@ func (r *receiver) control(b []byte, d *bfd.Datagram, now time.Time, c *clock) {
 	}
 }
 
-// listen opens the socket of a port.
-func listen(family int, kind bfd.Kind, port int) (fd int, err error) {
+// listen opens the socket of a port, bound to a device if one is named.
+func listen(family int, kind bfd.Kind, port int, device string) (fd int, err error) {
 	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
+	own := fd
 	defer func() {
 		if err != nil {
-			unix.Close(fd)
+			unix.Close(own)
 		}
 	}()
 	level, options := unix.IPPROTO_IP, []int{unix.IP_PKTINFO, unix.IP_RECVTTL}
@@ -161,6 +181,11 @@ func listen(family int, kind bfd.Kind, port int) (fd int, err error) {
 		}
 	}
 	enlarge(fd)
+	if device != "" {
+		if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.BindToDevice(fd, device)); err != nil {
+			return -1, os.NewSyscallError("setsockopt SO_BINDTODEVICE", err)
+		}
+	}
 	if err := unix.Bind(fd, addr); err != nil {
 		return -1, os.NewSyscallError("bind", err)
 	}

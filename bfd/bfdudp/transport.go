@@ -23,6 +23,7 @@ type Transport struct {
 	polls  []unix.PollFd
 	clock  clock
 	ports  map[uint16]bool // source ports in use
+	bound  map[int]*bound  // by index of the device
 	echo   *echoes         // nil: no echo was sent yet
 
 	mu     sync.Mutex // for Wake, which any goroutine may call
@@ -34,7 +35,7 @@ type Transport struct {
 // of IPv6, in the calling thread's network namespace. A port that another BFD daemon
 // holds is an error.
 func Open() (*Transport, error) {
-	t := &Transport{event: -1, ports: make(map[uint16]bool)}
+	t := &Transport{event: -1, ports: make(map[uint16]bool), bound: make(map[int]*bound)}
 	err := t.open()
 	if err != nil {
 		t.Close()
@@ -53,18 +54,17 @@ func (t *Transport) open() error {
 	}
 	t.polls = append(t.polls, unix.PollFd{Fd: int32(t.event), Events: unix.POLLIN})
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		for _, p := range []struct {
-			kind bfd.Kind
-			port int
-		}{{bfd.SingleHop, bfd.PortSingleHop}, {bfd.Multihop, bfd.PortMultihop}} {
-			fd, err := listen(family, p.kind, p.port)
+		for _, kind := range []bfd.Kind{bfd.SingleHop, bfd.Multihop} {
+			r := newReceiver(-1, kind, family == unix.AF_INET6)
+			fd, err := listen(family, kind, r.port(), "")
 			if family == unix.AF_INET6 && errors.Is(err, unix.EAFNOSUPPORT) {
 				continue
 			}
 			if err != nil {
-				return fmt.Errorf("listen for bfd on udp port %d: %w", p.port, err)
+				return fmt.Errorf("listen for bfd on udp port %d: %w", r.port(), err)
 			}
-			t.add(newReceiver(fd, p.kind, family == unix.AF_INET6))
+			r.fd = fd
+			t.add(r)
 		}
 	}
 	return nil

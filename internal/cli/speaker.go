@@ -118,9 +118,9 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		Log:       log,
 	})
 	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-speaker", Host: f.node, Log: log})
-	var sessions *bgp.Server
+	var sessions *linkSpeaker
 	paths := watchPaths(func(c bfd.Change) { sessions.StateChanged(c) }, log)
-	sessions, err = bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}, Detector: paths, Incomplete: true, Log: log})
+	sessions, err = newLinkSpeaker(bgp.Options{Dialer: vrfDialer{bgptcp.Dialer{}}, Detector: paths, Incomplete: true, Log: log})
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,14 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		edge.Membership = members
 		parts = append(parts, members.Run)
 	}
-	role, err := speaker.New(speaker.Options{Node: f.node, Class: f.class, IgnoreExcludeLabel: f.ignoreExclude}, edge)
+	opt := speaker.Options{Node: f.node, Class: f.class, IgnoreExcludeLabel: f.ignoreExclude}
+	if up, err := uptime(uptimeFile); err != nil {
+		log.Warn("a reboot of the node cannot be told from a restart of the speaker", "err", err)
+	} else {
+		// Peers that kept routes for longer have dropped them by now.
+		opt.ForwardingLost = up < speaker.RestartTime
+	}
+	role, err := speaker.New(opt, edge)
 	if err != nil {
 		return err
 	}

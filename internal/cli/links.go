@@ -11,7 +11,8 @@ import (
 )
 
 // linkSpeaker is the BGP engine with neighbors that are known by their interface: it
-// looks for them, and gives the engine the addresses found. It is a router.Speaker.
+// looks for them, and gives the engine the addresses found. It is a router.Speaker, and
+// the speaker's Sessions.
 type linkSpeaker struct {
 	*bgp.Server
 	finder *radv.Finder
@@ -21,7 +22,7 @@ type linkSpeaker struct {
 	peers []bgp.Config
 }
 
-// SetPeers is of router.Speaker.
+// SetPeers is of router.Speaker and speaker.Sessions.
 func (s *linkSpeaker) SetPeers(peers []bgp.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
