@@ -6,7 +6,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 KUBERNETES  := $(shell sed -n 's/.*k8s.io\/kubernetes \(v[0-9.]*\)$$/\1/p' controlplane/go.mod)
 LDFLAGS     := -s -w -X github.com/pharoslb/pharos/internal/version.Version=$(VERSION)
 CPLDFLAGS   := -s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES) -X k8s.io/client-go/pkg/version.gitVersion=$(KUBERNETES)
-SOURCES     := $(shell git ls-files '*.go' '*.yaml' go.mod go.sum 2>/dev/null | grep -v -e '^controlplane/' -e _test.go)
+SOURCES     := $(shell git ls-files '*.go' '*.yaml' go.mod go.sum 2>/dev/null | grep -v -e '^controlplane/' -e '^deploy/tools/' -e '^deploy/chart/' -e _test.go)
 FUZZTIME    ?= 3s
 TESTFLAGS   ?=
 BENCHFLAGS  ?=
@@ -32,8 +32,9 @@ bin/pharos-controlplane: $(wildcard controlplane/*.go) controlplane/go.mod contr
 		env CGO_ENABLED=0 $(GO) -C controlplane build -ldflags '$(CPLDFLAGS)' -o $(CURDIR)/$@ .
 
 .PHONY: generate
-generate: ## make anew what is made of the API types: deep copies and deploy/crds
+generate: ## make anew what is made of others: deep copies, deploy/crds, deploy/pharos.yaml
 	$(GO) generate ./api/...
+	$(GO) -C deploy/tools run ./render -plain >deploy/pharos.yaml.new && mv deploy/pharos.yaml.new deploy/pharos.yaml
 
 .PHONY: deps
 deps: ## install what the tests need from the distribution's packages
@@ -48,6 +49,8 @@ demo: build ## bring the walk-through up, run its ten steps, leave nothing behin
 test: deps build ## run every test, including the walk-through
 	$(GO) vet ./...
 	$(GO) test -race -timeout 15m $(TESTFLAGS) $$($(GO) list ./... | grep -v -e /e2e -e /interop -e /bench)
+	$(GO) -C deploy/tools vet ./...
+	$(GO) -C deploy/tools test -timeout 15m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory fuzz
 	$(GO) test -race -timeout 20m -p 1 $(TESTFLAGS) $(WHOLE)
 

@@ -19,8 +19,8 @@ import (
 	"github.com/pharoslb/pharos/deploy"
 )
 
-// decodeManifest reads a page strictly: an unknown or doubled field is an error, as it
-// is for kubectl --validate=strict.
+// decodeManifest reads a page strictly, but for the kinds it defines: an unknown or
+// doubled field is an error, as it is for kubectl --validate=strict.
 func decodeManifest(t *testing.T, page []byte) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -39,6 +39,9 @@ func decodeManifest(t *testing.T, page []byte) []runtime.Object {
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+		if bytes.Contains(doc, []byte("\nkind: CustomResourceDefinition\n")) {
+			continue // made of package api, and tried in package deploy
 		}
 		o, _, err := decoder.Decode(doc, nil, nil)
 		if err != nil {
