@@ -107,6 +107,22 @@ func (t *adjOut) set(changes []Change) {
 	t.wake()
 }
 
+// holds tells of each prefix whether the peer has been sent it on the present session.
+func (t *adjOut) holds(prefixes []netip.Prefix) []bool {
+	out := make([]bool, len(prefixes))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.out == nil {
+		return out
+	}
+	for i, p := range prefixes {
+		for e := t.entries[p.Masked()]; e != nil && !out[i]; e = e.next {
+			out[i] = e.sent != nil
+		}
+	}
+	return out
+}
+
 // replace makes the routes all that the peer shall have.
 func (t *adjOut) replace(routes iter.Seq2[netip.Prefix, *Attrs]) {
 	t.mu.Lock()

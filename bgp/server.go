@@ -385,6 +385,19 @@ func (s *Server) Replace(name string, routes iter.Seq2[netip.Prefix, *Attrs]) {
 	}
 }
 
+// Holds tells of each prefix whether the peer has it from us: it was announced on the
+// present session, with these or earlier attributes, and not withdrawn. A name that
+// SetPeers does not know holds nothing.
+func (s *Server) Holds(name string, prefixes []netip.Prefix) []bool {
+	s.mu.Lock()
+	p := s.peers[name]
+	s.mu.Unlock()
+	if p == nil {
+		return make([]bool, len(prefixes))
+	}
+	return p.routes.holds(prefixes)
+}
+
 // Complete ends what Options.Incomplete began, for the sessions there are and all to
 // come: what was stated up to now goes before End-of-RIB. It does not wait.
 func (s *Server) Complete() {

@@ -322,3 +322,40 @@ func TestSessionsLeftOut(t *testing.T) {
 		t.Errorf("status\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// Which peers hold a Service's routes is what their sessions carried, not what they
+// were meant to.
+func TestStatusNamesThePeersThatHoldRoutes(t *testing.T) {
+	cfg := base()
+	wide := advert("wide", "a")
+	wide.AggregationLength, wide.Peers = 24, []string{"tor2"}
+	cfg.Advertisements[0].Peers = []string{"tor1"}
+	cfg.Advertisements = append(cfg.Advertisements, wide)
+	e := &engine{}
+	s, err := New(Options{Node: "n1"}, Edge{Source: newFeed(), Recorder: &notebook{}, Sessions: e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, idle := service("web", "172.19.100.1", "172.19.101.1"), service("idle", "172.19.100.2")
+	world := pharos.Snapshot{Synced: true, Config: cfg, Nodes: cluster(node(1))}
+	world.Services = world.Services.With(web.Name, web).With(idle.Name, idle)
+	world.Endpoints = world.Endpoints.With(web.Name, backends("n1"))
+	s.Reconcile(&world)
+	peers := func() string {
+		var lines []string
+		for _, svc := range s.Status().Services {
+			for _, a := range svc.Addresses {
+				lines = append(lines, fmt.Sprintf("%s%s", a.Addr, a.Peers))
+			}
+			lines = append(lines, fmt.Sprint(svc.Name.Name, svc.Peers()))
+		}
+		return strings.Join(lines, " ")
+	}
+	if got, want := peers(), "172.19.100.2[] idle[] 172.19.100.1[tor1 tor2] 172.19.101.1[tor1 tor2] web[tor1 tor2]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	e.deaf = []string{"10.10.2.210:179"}
+	if got, want := peers(), "172.19.100.2[] idle[] 172.19.100.1[tor2] 172.19.101.1[tor2] web[tor2]"; got != want {
+		t.Errorf("with one session down: got %s, want %s", got, want)
+	}
+}

@@ -33,6 +33,8 @@ type Sessions interface {
 	// Complete says that all that peers shall have has been given to Apply once.
 	Complete()
 	Status() []bgp.SessionStatus
+	// Holds tells of each prefix whether the peer has been sent it.
+	Holds(peer string, prefixes []netip.Prefix) []bool
 }
 
 // Edge is the world around a Speaker.

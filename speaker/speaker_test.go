@@ -27,6 +27,7 @@ type engine struct {
 	calls int // changes handed over
 	// complete was said when so many changes had been handed over.
 	complete bool
+	deaf     []string // peers whose sessions are not up
 	first    int
 }
 
@@ -75,6 +76,16 @@ func (e *engine) Status() []bgp.SessionStatus {
 		list = append(list, bgp.SessionStatus{Name: p.Name, Config: p, State: bgp.Established, Desired: len(e.adj[p.Name])})
 	}
 	return list
+}
+
+func (e *engine) Holds(peer string, prefixes []netip.Prefix) []bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := make([]bool, len(prefixes))
+	for i, p := range prefixes {
+		out[i] = e.adj[peer][p] != nil && !slices.Contains(e.deaf, peer)
+	}
+	return out
 }
 
 // dump writes all tables, one route a line.

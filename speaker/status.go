@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/pharoslb/pharos"
@@ -116,6 +119,41 @@ type AddressStatus struct {
 	Protocol pharos.Mode    `json:"protocol,omitempty"` // empty unless announced
 	Prefixes []netip.Prefix `json:"prefixes,omitempty"` // as announced
 	Reason   why.Reason     `json:"reason"`             // NodeAssigned, or why it is not announced
+	// Peers are those of this node that hold one of the prefixes, sorted: what
+	// their sessions have carried, not what is wanted.
+	Peers []string `json:"peers,omitempty"`
+}
+
+// Peers are those of this node that hold a route to one of the addresses, sorted.
+func (s *ServiceStatus) Peers() []string {
+	var peers []string
+	for i := range s.Addresses {
+		peers = union(peers, s.Addresses[i].Peers)
+	}
+	return peers
+}
+
+// Endpoint names the far end of the session in the same words whatever its state: its
+// address and port, or the interface in the address's place.
+func (s *Session) Endpoint() string {
+	if s.Interface != "" {
+		return net.JoinHostPort(s.Interface, strconv.Itoa(int(s.Addr.Port())))
+	}
+	if !s.Addr.IsValid() {
+		return s.Peer // it is refused for having none, as a rule
+	}
+	return s.Addr.String()
+}
+
+// Host is Endpoint without the port.
+func (s *Session) Host() string {
+	switch {
+	case s.Interface != "":
+		return s.Interface
+	case !s.Addr.IsValid():
+		return s.Peer
+	}
+	return s.Addr.Addr().String()
 }
 
 // Status returns the speaker's state. It may be called from any goroutine.
@@ -127,13 +165,14 @@ func (s *Speaker) Status() Status {
 	if s.view != nil {
 		st.Config.Problems, order = s.view.problems, s.view.sessions
 	}
-	st.Services = make([]ServiceStatus, 0, len(s.plans))
-	for _, p := range s.plans {
-		st.Services = append(st.Services, serviceStatus(p))
-	}
+	plans := slices.SortedFunc(maps.Values(s.plans), func(a, b *Plan) int { return a.Service.Compare(b.Service) })
 	s.mu.Unlock()
 
-	slices.SortFunc(st.Services, func(a, b ServiceStatus) int { return a.Name.Compare(b.Name) })
+	st.Services = make([]ServiceStatus, 0, len(plans))
+	held := s.holders(plans, order)
+	for _, p := range plans {
+		st.Services = append(st.Services, serviceStatus(p, held))
+	}
 	live := s.edge.Sessions.Status()
 	st.Sessions = make([]Session, 0, len(live))
 	for i := range order {
@@ -167,13 +206,41 @@ func (s *Speaker) Healthy() error {
 	return errors.New("the cluster is not yet known in full")
 }
 
-func serviceStatus(p *Plan) ServiceStatus {
+// holders returns the peers that hold each announced prefix, sorted by name.
+func (s *Speaker) holders(plans []*Plan, sessions []session) map[netip.Prefix][]string {
+	held := map[netip.Prefix][]string{}
+	for _, p := range plans {
+		for i := range p.Addresses {
+			for _, r := range p.Addresses[i].Routes {
+				held[r.Prefix] = nil
+			}
+		}
+	}
+	prefixes := slices.Collect(maps.Keys(held))
+	names := map[string]string{}
+	for i := range sessions {
+		if ses := &sessions[i]; ses.refused.Code == why.OK {
+			names[ses.peer] = ses.config.Name
+		}
+	}
+	for _, peer := range slices.Sorted(maps.Keys(names)) {
+		for i, has := range s.edge.Sessions.Holds(names[peer], prefixes) {
+			if has {
+				held[prefixes[i]] = append(held[prefixes[i]], peer)
+			}
+		}
+	}
+	return held
+}
+
+func serviceStatus(p *Plan, held map[netip.Prefix][]string) ServiceStatus {
 	st := ServiceStatus{Name: p.Service, Reason: p.reason(), Nodes: p.Nodes}
 	for _, a := range p.Addresses {
 		as := AddressStatus{Addr: a.Addr, Pool: a.Pool, Reason: a.Reason}
 		for _, r := range a.Routes {
 			as.Protocol = pharos.BGP
 			as.Prefixes = append(as.Prefixes, r.Prefix)
+			as.Peers = union(as.Peers, held[r.Prefix])
 		}
 		slices.SortFunc(as.Prefixes, netip.Prefix.Compare)
 		as.Prefixes = slices.Compact(as.Prefixes)

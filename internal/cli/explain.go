@@ -89,7 +89,11 @@ func unheard(w io.Writer, sessions []speaker.Session) {
 		if s.State == bgp.Established.String() {
 			continue
 		}
-		r := why.New(why.SessionDown, "%s at %s is told nothing, its session is %s", s.Peer, s.Addr, s.State)
+		if s.Reason.Code != why.OK && s.Reason.Code != why.SessionDown {
+			fmt.Fprintln(w, because(why.New(s.Reason.Code, "%s is told nothing: %s", s.Peer, s.Reason)))
+			continue
+		}
+		r := why.New(why.SessionDown, "%s at %s is told nothing, its session is %s", s.Peer, s.Endpoint(), s.State)
 		if s.LastError != "" {
 			r.Detail += ": " + s.LastError
 		}

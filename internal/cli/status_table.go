@@ -155,7 +155,17 @@ func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 		if s.State != bgp.Established.String() {
 			waiting = s.Desired
 		}
-		sessions.row(s.Peer, s.Addr, s.RemoteAS, s.State, age(now, s.Since), bfdState(s.BFD), routes, waiting, s.LastError)
+		address := s.Addr.String()
+		if !s.Addr.IsValid() {
+			address = s.Interface
+		}
+		if s.VRF != "" {
+			address += " in vrf " + s.VRF
+		}
+		if s.Reason.Code != why.OK && s.Reason.Code != why.SessionDown {
+			s.LastError = because(s.Reason)
+		}
+		sessions.row(s.Peer, address, s.RemoteAS, s.State, age(now, s.Since), bfdState(s.BFD), routes, waiting, s.LastError)
 	}
 	sessions.write(w)
 

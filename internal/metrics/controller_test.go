@@ -41,22 +41,21 @@ func TestControllerScrape(t *testing.T) {
 	}
 	golden(t, "controller.golden", product(body))
 
-	pool := []string{"pool"}
-	want := map[string][]string{
-		"metallb_allocator_addresses_total":             pool,
-		"metallb_allocator_addresses_in_use_total":      pool,
-		"metallb_allocator_ipv4_addresses_total":        pool,
-		"metallb_allocator_ipv4_addresses_in_use_total": pool,
-		"metallb_allocator_ipv6_addresses_total":        pool,
-		"metallb_allocator_ipv6_addresses_in_use_total": pool,
-		"metallb_allocator_services_allocated_total":    pool,
-		"metallb_k8s_client_updates_total":              nil,
-		"metallb_k8s_client_update_errors_total":        nil,
-		"metallb_k8s_client_config_loaded_bool":         nil,
-		"metallb_k8s_client_config_stale_bool":          nil,
+	want := []string{
+		"counter metallb_k8s_client_update_errors_total",
+		"counter metallb_k8s_client_updates_total",
+		"gauge metallb_allocator_addresses_in_use_total pool",
+		"gauge metallb_allocator_addresses_total pool",
+		"gauge metallb_allocator_ipv4_addresses_in_use_total pool",
+		"gauge metallb_allocator_ipv4_addresses_total pool",
+		"gauge metallb_allocator_ipv6_addresses_in_use_total pool",
+		"gauge metallb_allocator_ipv6_addresses_total pool",
+		"gauge metallb_allocator_services_allocated_total pool",
+		"gauge metallb_k8s_client_config_loaded_bool",
+		"gauge metallb_k8s_client_config_stale_bool",
 	}
 	if diff := cmp.Diff(want, served(body)); diff != "" {
-		t.Errorf("names and labels (-MetalLB +ours):\n%s", diff)
+		t.Errorf("types, names and labels (-MetalLB +ours):\n%s", diff)
 	}
 }
 

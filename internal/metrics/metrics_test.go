@@ -57,7 +57,7 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 func product(scrape string) string {
 	var lines []string
 	for line := range strings.Lines(scrape) {
-		if strings.Contains(line, "metallb_") || strings.Contains(line, "pharos_") {
+		if strings.Contains(line, "metallb_") || strings.Contains(line, "frrk8s_") || strings.Contains(line, "pharos_") {
 			lines = append(lines, line)
 		}
 	}
@@ -104,54 +104,135 @@ func TestSpeakerScrape(t *testing.T) {
 	}
 }
 
-// metallb holds the names and labels that MetalLB's native mode serves, and those that
-// its FRR mode has for BFD, which the native one lacks.
-var metallb = map[string]map[string][]string{
-	"speaker": {
-		"metallb_bgp_session_up":                 {"peer"},
-		"metallb_bgp_updates_total":              {"peer"},
-		"metallb_bgp_announced_prefixes_total":   {"peer"},
-		"metallb_bgp_pending_prefixes_total":     {"peer"},
-		"metallb_bfd_session_up":                 {"peer"},
-		"metallb_bfd_session_up_events":          {"peer"},
-		"metallb_bfd_session_down_events":        {"peer"},
-		"metallb_bfd_control_packet_input":       {"peer"},
-		"metallb_bfd_control_packet_output":      {"peer"},
-		"metallb_bfd_echo_packet_input":          {"peer"},
-		"metallb_bfd_echo_packet_output":         {"peer"},
-		"metallb_speaker_announced":              {"ip", "node", "protocol", "service"},
-		"metallb_k8s_client_updates_total":       nil,
-		"metallb_k8s_client_update_errors_total": nil,
-		"metallb_k8s_client_config_loaded_bool":  nil,
-		"metallb_k8s_client_config_stale_bool":   nil,
-	},
-}
+// The names, types and labels that MetalLB's dashboards know, of its native mode
+// first, then those that its FRR mode adds, and those of frr-k8s. In a VRF label vrf
+// is added.
+const metallb = `
+gauge   metallb_bgp_session_up                    peer
+counter metallb_bgp_updates_total                 peer
+gauge   metallb_bgp_announced_prefixes_total      peer
+gauge   metallb_bgp_pending_prefixes_total        peer
+gauge   metallb_speaker_announced                 ip node protocol service
+counter metallb_k8s_client_updates_total
+counter metallb_k8s_client_update_errors_total
+gauge   metallb_k8s_client_config_loaded_bool
+gauge   metallb_k8s_client_config_stale_bool
+
+counter metallb_bgp_opens_sent                    peer
+counter metallb_bgp_opens_received                peer
+counter metallb_bgp_notifications_sent            peer
+counter metallb_bgp_updates_total_received        peer
+counter metallb_bgp_keepalives_sent               peer
+counter metallb_bgp_keepalives_received           peer
+counter metallb_bgp_route_refresh_sent            peer
+counter metallb_bgp_total_sent                    peer
+counter metallb_bgp_total_received                peer
+gauge   metallb_bfd_session_up                    peer
+counter metallb_bfd_control_packet_input          peer
+counter metallb_bfd_control_packet_output         peer
+counter metallb_bfd_echo_packet_input             peer
+counter metallb_bfd_echo_packet_output            peer
+counter metallb_bfd_session_up_events             peer
+counter metallb_bfd_session_down_events           peer
+counter metallb_bfd_zebra_notifications           peer
+
+gauge   frrk8s_bgp_session_up                     peer
+counter frrk8s_bgp_updates_total                  peer
+gauge   frrk8s_bgp_announced_prefixes_total       peer
+gauge   frrk8s_bgp_received_prefixes_total        peer
+counter frrk8s_bgp_opens_sent                     peer
+counter frrk8s_bgp_opens_received                 peer
+counter frrk8s_bgp_notifications_sent             peer
+counter frrk8s_bgp_updates_total_received         peer
+counter frrk8s_bgp_keepalives_sent                peer
+counter frrk8s_bgp_keepalives_received            peer
+counter frrk8s_bgp_route_refresh_sent             peer
+counter frrk8s_bgp_total_sent                     peer
+counter frrk8s_bgp_total_received                 peer
+gauge   frrk8s_bfd_session_up                     peer
+counter frrk8s_bfd_control_packet_input           peer
+counter frrk8s_bfd_control_packet_output          peer
+counter frrk8s_bfd_echo_packet_input              peer
+counter frrk8s_bfd_echo_packet_output             peer
+counter frrk8s_bfd_session_up_events              peer
+counter frrk8s_bfd_session_down_events            peer
+counter frrk8s_bfd_zebra_notifications            peer
+`
 
 var (
-	sample = regexp.MustCompile(`(?m)^(metallb_\w+)(?:\{([^}]*)\})? `)
+	kind   = regexp.MustCompile(`(?m)^# TYPE ((?:metallb|frrk8s)_\w+) (\w+)$`)
+	sample = regexp.MustCompile(`(?m)^((?:metallb|frrk8s)_\w+)(?:\{([^}]*)\})? `)
 	label  = regexp.MustCompile(`(\w+)="`)
 )
 
-// served returns the metallb_ names of a scrape with their labels.
-func served(scrape string) map[string][]string {
-	found := map[string][]string{}
-	for _, m := range sample.FindAllStringSubmatch(scrape, -1) {
-		var labels []string
-		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
-			labels = append(labels, l[1])
-		}
-		slices.Sort(labels)
-		found[m[1]] = labels
+// served returns type, name and labels of what a scrape has, each once and sorted.
+func served(scrape string) []string {
+	kinds := map[string]string{}
+	for _, m := range kind.FindAllStringSubmatch(scrape, -1) {
+		kinds[m[1]] = m[2]
 	}
-	return found
+	var found []string
+	for _, m := range sample.FindAllStringSubmatch(scrape, -1) {
+		line := []string{kinds[m[1]], m[1]}
+		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
+			line = append(line, l[1])
+		}
+		slices.Sort(line[2:])
+		found = append(found, strings.Join(line, " "))
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 func TestNamesAreMetalLBs(t *testing.T) {
+	var want []string
+	for line := range strings.Lines(metallb) {
+		if fields := strings.Fields(line); len(fields) > 0 {
+			want = append(want, strings.Join(fields, " "))
+			if len(fields) == 3 { // by peer
+				want = append(want, strings.Join(fields, " ")+" vrf")
+			}
+		}
+	}
+	slices.Sort(want)
 	s := New("v1.2.3")
-	s.Speaker(speakerStatus, well)
+	s.Speaker(func() speaker.Status {
+		st := speakerStatus()
+		st.Sessions = append(st.Sessions, speaker.Session{Peer: "red", Addr: netip.MustParseAddrPort("10.10.2.210:179"), VRF: "red", BFD: &speaker.BFD{}})
+		return st
+	}, well)
+	code, body := get(t, s.Handler(), "/metrics")
+	if code != http.StatusOK {
+		t.Fatalf("status %d: %s", code, body)
+	}
+	if diff := cmp.Diff(want, served(body)); diff != "" {
+		t.Errorf("types, names and labels (-MetalLB +ours):\n%s", diff)
+	}
+	for _, want := range []string{
+		`metallb_bgp_session_up{peer="10.10.2.210:179"} 1`, `metallb_bgp_session_up{peer="10.10.2.210:179",vrf="red"} 0`,
+		`frrk8s_bgp_session_up{peer="10.10.2.210",vrf="red"} 0`, `metallb_bfd_session_up{peer="10.10.2.210",vrf="red"} 0`,
+	} {
+		if !strings.Contains(body, "\n"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// Every configured peer has its metric, whatever its session is short of.
+func TestEveryPeerHasItsSession(t *testing.T) {
+	s := New("v1.2.3")
+	s.Speaker(func() speaker.Status {
+		return speaker.Status{Sessions: []speaker.Session{
+			{Peer: "refused", Addr: netip.MustParseAddrPort("10.10.2.211:179"), State: "Idle", Reason: why.Reason{Code: why.SecretMissing}},
+			{Peer: "link", Interface: "eth1", Addr: netip.AddrPortFrom(netip.Addr{}, 179), State: "Idle"},
+			{Peer: "nowhere", State: "Idle", Reason: why.Reason{Code: why.ConfigInvalid}},
+		}}
+	}, well)
 	_, body := get(t, s.Handler(), "/metrics")
-	if diff := cmp.Diff(metallb["speaker"], served(body)); diff != "" {
-		t.Errorf("names and labels (-MetalLB +ours):\n%s", diff)
+	for _, peer := range []string{"10.10.2.211:179", "eth1:179", "nowhere"} {
+		if want := `metallb_bgp_session_up{peer="` + peer + `"} 0`; !strings.Contains(body, "\n"+want+"\n") {
+			t.Errorf("no %s in\n%s", want, product(body))
+		}
 	}
 }
 
