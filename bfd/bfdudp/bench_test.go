@@ -38,7 +38,7 @@ func BenchmarkSessions(b *testing.B) {
 	var peers []bfd.Config
 	for i := range benchSessions {
 		must(b, far.AddAddr("lo", netip.PrefixFrom(benchAddr(i), 32)))
-		peers = append(peers, config(near.v4, func(c *bfd.Config) { c.Name, c.Local = fmt.Sprint(i), benchAddr(i) }))
+		peers = append(peers, config(near.v4, func(c *bfd.Config) { c.Name, c.Local, c.DetectMultiplier = fmt.Sprint(i), benchAddr(i), 3 }))
 	}
 	there := start(b, far, peers...)
 	for b.Loop() {
@@ -96,7 +96,7 @@ func playSessions() error {
 	}
 	var sessions []bfd.Config
 	for i := range benchSessions {
-		sessions = append(sessions, config(benchAddr(i), func(c *bfd.Config) { c.Name = fmt.Sprint(i) }))
+		sessions = append(sessions, config(benchAddr(i), func(c *bfd.Config) { c.Name, c.DetectMultiplier = fmt.Sprint(i), 3 }))
 	}
 	if err := s.Set(sessions); err != nil {
 		return err

@@ -41,14 +41,14 @@ func TestSingleHop(t *testing.T) {
 		x.WaitState(t, "x", bfd.Up)
 		y.WaitState(t, "x", bfd.Up)
 		eventually(t, func() error {
-			if st := x.status("x"); st.DetectionTime != 150*ms || st.Polling || st.TransmitInterval != 50*ms {
+			if st := x.status("x"); st.DetectionTime != detection || st.Polling || st.TransmitInterval != 50*ms {
 				return fmt.Errorf("%+v", st)
 			}
 			return nil
 		})
 		// The link goes down at the other end.
 		must(t, b.Down("eth0"))
-		if c := x.WaitState(t, "x", bfd.Down); c.Reason != bfd.ReasonDetectionExpired || !c.Failed() || c.At.Sub(c.LastHeard) < 150*ms {
+		if c := x.WaitState(t, "x", bfd.Down); c.Reason != bfd.ReasonDetectionExpired || !c.Failed() || c.At.Sub(c.LastHeard) < detection {
 			t.Errorf("%+v", c)
 		}
 		must(t, b.Up("eth0"))
@@ -142,7 +142,9 @@ func TestAuthentication(t *testing.T) {
 func TestEcho(t *testing.T) {
 	families(t, func(t *testing.T, v6 bool) {
 		a, b := hosts(t, false)
-		echo := func(c *bfd.Config) { c.EchoMode, c.EchoInterval = true, 20*ms }
+		echo := func(c *bfd.Config) {
+			c.EchoMode, c.EchoInterval, c.DetectMultiplier = true, 20*ms, uint8(detection/(20*ms))
+		}
 		x, y := start(t, a, config(b.addr(v6), echo)), start(t, b, config(a.addr(v6), echo))
 		x.WaitState(t, "x", bfd.Up)
 		y.WaitState(t, "x", bfd.Up)

@@ -172,10 +172,14 @@ func eventually(t testing.TB, f func() error) {
 	}
 }
 
-// config is a session of 50 ms × 3.
+// detection is how long the sessions of config wait for each other: so long that none
+// falls because the machine had something else to do, whatever a test takes for granted.
+const detection = 1500 * ms
+
+// config is a session of 50 ms × 30.
 func config(remote netip.Addr, edit ...func(*bfd.Config)) bfd.Config {
 	c := bfd.Config{Name: "x", Remote: remote}
-	c.ReceiveInterval, c.TransmitInterval = 50*ms, 50*ms
+	c.ReceiveInterval, c.TransmitInterval, c.DetectMultiplier = 50*ms, 50*ms, uint8(detection/(50*ms))
 	for _, f := range edit {
 		f(&c)
 	}

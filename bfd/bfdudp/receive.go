@@ -33,6 +33,7 @@ type receiver struct {
 	v6     bool
 	device int       // index of the one that the socket is bound to, else 0
 	heard  time.Time // everything that came before has been returned
+	last   time.Time // when the last datagram came
 
 	msgs  [batch]mmsghdr
 	iovs  [batch]unix.Iovec
@@ -107,6 +108,12 @@ func (r *receiver) receive(dst []bfd.Datagram, c *clock) (int, error) {
 		if r.device != 0 { // the kernel may name a device in the VRF
 			d.Interface = r.device
 		}
+		// time.Now reads two clocks. If something came between, the datagrams of that time
+		// look later than they were, but none of the next looks earlier than they.
+		if d.At.Before(r.last) {
+			d.At = r.last
+		}
+		r.last = d.At
 		kept++
 	}
 	if int(n) < want {
