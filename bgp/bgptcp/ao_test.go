@@ -2,7 +2,6 @@ package bgptcp_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -19,12 +18,13 @@ import (
 // with keys are refused instead.
 func hasAO(t *testing.T) bool {
 	t.Helper()
-	// Nobody is there; a kernel that signs waits for a signed refusal.
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
-	defer cancel()
-	c := bgp.Config{RemoteAddr: netip.MustParseAddr("127.0.0.1"), RemotePort: 1, AO: aoKeys(1)}
-	_, err := bgptcp.Dialer{}.Dial(ctx, c)
-	return !errors.Is(err, bgptcp.ErrNoAO)
+	l, err := bgptcp.Listen(t.Context(), netip.MustParseAddrPort("0.0.0.0:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := bgp.Config{Name: "a", RemoteAddr: netip.MustParseAddr("192.0.2.1"), AO: aoKeys(1)}
+	return !errors.Is(l.SetPeers([]bgp.Config{c}), bgptcp.ErrNoAO)
 }
 
 // aoKeys are keys whose IDs are equal on both sides; the secret goes with the ID.
