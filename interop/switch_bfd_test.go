@@ -40,7 +40,7 @@ hardware profile ecmp resilient
 interface Ethernet1/1
   no switchport
   ip address 10.10.2.210/24
-  bfd interval 200 min_rx 200 multiplier 10
+  bfd interval 100 min_rx 100 multiplier 30
   bfd authentication Keyed-SHA1 key-id 7 key Sesame
 router bgp 65210
   router-id 1.1.1.1
@@ -57,8 +57,7 @@ router bgp 65210
 			c.HoldTime, c.GracefulRestart = &hold, &bgp.GracefulRestart{Restart: time.Minute}
 		}))
 		n.announce("switch", incomplete, "172.19.100.1/32")
-		watchers = append(watchers, l.detect(m, watched("switch", switch4, 200*ms, func(c *bfd.Config) {
-			c.DetectMultiplier = 10
+		watchers = append(watchers, l.detect(m, watched("switch", switch4, 100*ms, func(c *bfd.Config) {
 			c.Auth = &bfd.Auth{Type: bfd.AuthKeyedSHA1, KeyID: 7, Key: "Sesame"}
 		})))
 	}
@@ -69,9 +68,9 @@ router bgp 65210
 		t.Errorf("no resilient group:\n%s", groups)
 	}
 	for _, d := range watchers {
-		d.agreed("switch", 200*ms, 200*ms, 2*time.Second)
+		d.agreed("switch", 100*ms)
 	}
-	sw.want("show bfd neighbors", `^10\.10\.2\.210     10\.10\.2\.112     \d+/\d+ +Up +\d+\(10\) +Up +Eth1/1 +default +SH`, `10\.10\.2\.113 .* Up `)
+	sw.want("show bfd neighbors", `^10\.10\.2\.210     10\.10\.2\.112     \d+/\d+ +Up +\d+\(30\) +Up +Eth1/1 +default +SH`, `10\.10\.2\.113 .* Up `)
 	sw.want("show bfd neighbors details", `^Session state is Up and not using echo function$`, `Authentication: keyed SHA-1`)
 	sw.want("show ip bgp summary", `config peers 2, capable peers 2$`, `^\*10\.10\.2\.112 .* 1 +$`)
 	sw.want("show ip bgp neighbors 10.10.2.112", `^BGP neighbor is 10\.10\.2\.112,  remote AS 65211, ebgp link`,
@@ -86,6 +85,7 @@ router bgp 65210
 		sw.want("show ip bgp neighbors 10.10.2.112", `Last reset by us .*, due to bfd session down$`, `state is Down`)
 		l.must(l.segment.Up("port112"))
 		l.wantKernel("172.19.100.1/32", both...)
+		sw.want("show bfd neighbors", `10\.10\.2\.112 .* Up +\d+\(30\) +Up `) // which takes longer than BGP
 	}
 	// The other neighbor's session never ended.
 	sw.want("show ip bgp neighbors 10.10.2.113", `Connections established 1, dropped 0$`)
@@ -98,7 +98,7 @@ router bgp 65210
 		}
 	}
 	l.must(localapi.Get(t.Context(), sw.sock, "/v1/status", &status))
-	if len(status.BFD) != 2 || status.BFD[0].Neighbor != both[0] || status.BFD[0].State != "Up" || status.BFD[0].Downs != 2 || status.BFD[1].DetectionTime != 2*time.Second {
+	if len(status.BFD) != 2 || status.BFD[0].Neighbor != both[0] || status.BFD[0].State != "Up" || status.BFD[0].Downs != 2 || status.BFD[1].DetectionTime != multiplier*100*ms {
 		t.Errorf("status: %+v", status.BFD)
 	}
 }

@@ -154,9 +154,10 @@ func TestFollowsTheFile(t *testing.T) {
 
 // A program that is stopped without ending keeps its connection; BFD finds it out.
 func TestWatchesThePath(t *testing.T) {
-	l := newLab(t, &bgp.BFD{Profile: bfd.Profile{ReceiveInterval: 100 * time.Millisecond, TransmitInterval: 100 * time.Millisecond}})
+	// Long enough for neither side to take the other for dead when it is only busy.
+	l := newLab(t, &bgp.BFD{Profile: bfd.Profile{ReceiveInterval: 100 * time.Millisecond, TransmitInterval: 100 * time.Millisecond, DetectMultiplier: 20}})
 	write(t, l.file, "192.0.2.1/32")
-	cmd, _ := l.start(t, "-bfd", "100msx3")
+	cmd, _ := l.start(t, "-bfd", "100msx20")
 	l.heard.WaitRoutes(t, "program", "192.0.2.1/32")
 	<-l.up
 	cmd.Process.Signal(syscall.SIGSTOP)
