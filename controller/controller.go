@@ -113,7 +113,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		c.reconcile()
+		c.reconcile(time.Now())
 		for {
 			w, wait, ok := c.dispatch(time.Now())
 			if !ok {
@@ -135,18 +135,22 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 }
 
-// reconcile works the newest Snapshot in.
-func (c *Controller) reconcile() {
+// reconcile works the newest Snapshot in, and the time that has passed.
+func (c *Controller) reconcile(now time.Time) {
 	snap := c.edge.Source.Snapshot()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if snap == c.core.snap {
-		return
+	var fx effects
+	if due := c.core.alloc.Deadline(); !due.IsZero() && !now.Before(due) {
+		fx = c.core.step(now)
 	}
-	inForce := c.core.config
-	fx := c.core.reconcile(snap)
-	if c.core.config != inForce {
-		c.log.Info("configuration in force", "pools", len(c.core.config.Pools), "peers", len(c.core.config.Peers))
+	if snap != c.core.snap {
+		inForce := c.core.gate.Config
+		next := c.core.reconcile(now, snap)
+		fx.dirty, fx.events = append(fx.dirty, next.dirty...), append(fx.events, next.events...)
+		if cfg := c.core.gate.Config; cfg != inForce {
+			c.log.Info("configuration in force", "pools", len(cfg.Pools), "peers", len(cfg.Peers))
+		}
 	}
 	for _, name := range fx.dirty {
 		c.enqueue(name)
@@ -186,6 +190,9 @@ func (c *Controller) dispatch(now time.Time) (write, time.Duration, bool) {
 	wait := idle
 	if len(c.retries) > 0 {
 		wait = c.retries[0].at.Sub(now)
+	}
+	if due := c.core.alloc.Deadline(); !due.IsZero() {
+		wait = min(wait, due.Sub(now))
 	}
 	if c.flying >= c.limit {
 		return write{}, wait, false // the end of a write is awaited anyhow

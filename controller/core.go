@@ -1,27 +1,23 @@
 package controller
 
 import (
-	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/ipam"
 	"github.com/pharoslb/pharos/why"
 )
 
-// core decides. It is a plain value: it blocks on nothing, logs nothing and
-// knows no time.
+// core decides. It is a plain value: it blocks on nothing, logs nothing and is
+// told the time.
 type core struct {
-	class   string
-	snap    *pharos.Snapshot // the last one that was worked in
-	alloc   *ipam.Allocator
-	entries map[pharos.Name]*entry
-
-	config   *pharos.Config // in force; nil: none yet
-	accepted *pharos.Config // as the Snapshot has it: equal to config
-	refused  *pharos.Config // would orphan blocker
-	blocker  netip.Addr
-	reason   why.Reason // why the newest configuration is not in force
+	class      string
+	snap       *pharos.Snapshot                      // the last one that was worked in
+	namespaces pharos.Map[string, *pharos.Namespace] // that the allocator knows
+	alloc      *ipam.Allocator
+	entries    map[pharos.Name]*entry
+	gate       pharos.Gate
 
 	updates, errors uint64
 }
@@ -64,12 +60,12 @@ func newCore(class string) *core {
 }
 
 // reconcile works a Snapshot in.
-func (c *core) reconcile(snap *pharos.Snapshot) effects {
+func (c *core) reconcile(now time.Time, snap *pharos.Snapshot) effects {
 	var fx effects
 	if !snap.Synced {
 		return fx
 	}
-	first := c.config == nil
+	first := c.gate.Config == nil
 	var gone []pharos.Name
 	var claims, others []*pharos.Service
 	sort := func(name pharos.Name, svc *pharos.Service) {
@@ -92,10 +88,11 @@ func (c *core) reconcile(snap *pharos.Snapshot) effects {
 	c.updates += uint64(len(gone) + len(claims))
 
 	// What is given back goes first: a configuration may wait for it.
-	touched := c.apply(c.alloc.Update(nil, gone), nil)
+	touched := c.apply(c.alloc.Update(now, nil, gone), nil)
 	touched = c.leave(gone, others, touched)
-	if c.gate(snap, &fx) {
-		touched = c.apply(c.alloc.SetPools(c.config.Pools), touched)
+	touched = c.apply(c.relabel(now, snap), touched)
+	if c.pass(snap, &fx) {
+		touched = c.apply(c.setPools(now), touched)
 		if first {
 			for name, svc := range snap.Services.All() {
 				sort(name, svc)
@@ -104,13 +101,13 @@ func (c *core) reconcile(snap *pharos.Snapshot) effects {
 			touched = c.leave(nil, others, touched)
 		}
 	}
-	if c.config == nil {
+	if c.gate.Config == nil {
 		c.snap = snap
 		return fx
 	}
-	touched = c.apply(c.alloc.Update(claims, nil), touched)
-	if c.refused != nil && c.gate(snap, &fx) { // an edit may have given it back
-		touched = c.apply(c.alloc.SetPools(c.config.Pools), touched)
+	touched = c.apply(c.alloc.Update(now, claims, nil), touched)
+	if c.gate.Refused() != nil && c.pass(snap, &fx) { // an edit may have given it back
+		touched = c.apply(c.setPools(now), touched)
 	}
 	c.snap = snap
 	if !first {
@@ -118,6 +115,59 @@ func (c *core) reconcile(snap *pharos.Snapshot) effects {
 	}
 	c.collect(touched, &fx)
 	return fx
+}
+
+// step lets time pass.
+func (c *core) step(now time.Time) effects {
+	var fx effects
+	c.collect(c.apply(c.alloc.Step(now), nil), &fx)
+	return fx
+}
+
+// relabel tells the allocator of namespaces that changed.
+func (c *core) relabel(now time.Time, snap *pharos.Snapshot) []ipam.Outcome {
+	var changed []*pharos.Namespace
+	var gone []string
+	for name := range snap.Namespaces.Diff(c.namespaces) {
+		if ns, ok := snap.Namespaces.Get(name); ok {
+			changed = append(changed, ns)
+		} else {
+			gone = append(gone, name)
+		}
+	}
+	c.namespaces = snap.Namespaces
+	if len(changed)+len(gone) == 0 {
+		return nil
+	}
+	return c.alloc.SetNamespaces(now, changed, gone)
+}
+
+func (c *core) setPools(now time.Time) []ipam.Outcome {
+	return c.alloc.SetPools(now, c.gate.Config.Pools, c.gate.Config.Reassign)
+}
+
+// pass lets the newest configuration come into force, by the rule of
+// pharos.Gate, and reports whether another one is in force now.
+func (c *core) pass(snap *pharos.Snapshot, fx *effects) bool {
+	had, was := c.gate.Config != nil, c.gate.Reason
+	var uses pharos.Uses = c.alloc
+	if !had {
+		// What an earlier run gave out is in the statuses.
+		uses = pharos.Noted{Services: snap.Services, Class: c.class}
+	}
+	changed := c.gate.Step(snap, uses)
+	if changed {
+		c.updates++
+		if had || was.Code != why.OK {
+			cfg := c.gate.Config
+			fx.events = append(fx.events, event{reason: why.New(why.ConfigLoaded, "in force: %d pools, %d peers", len(cfg.Pools), len(cfg.Peers))})
+		}
+	}
+	if r := c.gate.Reason; r != was && r.Code != why.OK {
+		c.errors++
+		fx.events = append(fx.events, event{reason: r})
+	}
+	return changed
 }
 
 // serves reports whether a Service is ours to give an address to.

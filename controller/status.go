@@ -65,7 +65,7 @@ func (c *Controller) Status() Status {
 	st := Status{
 		Synced: k.snap.Synced, Revision: k.snap.Revision, API: api,
 		Updates: k.updates, UpdateErrors: k.errors,
-		Config:   ConfigStatus{Loaded: k.config != nil, Stale: k.reason.Code != why.OK, Reason: k.reason},
+		Config:   ConfigStatus{Loaded: k.gate.Config != nil, Stale: k.gate.Reason.Code != why.OK, Reason: k.gate.Reason},
 		Pools:    k.alloc.Usage(),
 		Services: make([]ServiceStatus, 0, len(k.entries)),
 		Writes:   c.counts,
@@ -86,7 +86,7 @@ func (c *Controller) Status() Status {
 		case e != nil:
 			s.Addresses, s.Pool, s.Reason = e.want.Addrs, e.want.Pool, e.reason
 			s.Written = slices.Equal(svc.Ingress, e.want.Addrs) && svc.AllocatedFrom == e.want.Pool
-		case k.config != nil:
+		case k.gate.Config != nil:
 			s.Reason = why.Reason{Code: why.NotSynced} // newer than what was worked in
 		default:
 			s.Reason = st.Config.Reason

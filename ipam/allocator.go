@@ -1,18 +1,21 @@
 package ipam
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/why"
 )
 
-// Assignment is what a Service holds: at most one address of each family, all
-// from one pool.
+// Assignment is what a Service holds: at most one address of each family.
 type Assignment struct {
 	Addrs []netip.Addr
-	Pool  string
+
+	// Pool is the pool of the first address. The second may be of another.
+	Pool string
 }
 
 // Outcome is what became of one Service's claim.
@@ -22,8 +25,9 @@ type Outcome struct {
 
 	// Reason is why.IPAllocated where the Service has what it asks for,
 	// why.AdditionalAssignFailed where it lacks a second family it could do
-	// without, and otherwise why it has nothing. It may also say what is wrong
-	// with a request while the Service keeps what it had.
+	// without, why.ConfigOrphans where it keeps an address of no pool, and
+	// otherwise why it has nothing. It may also say what is wrong with a request
+	// while the Service keeps what it had.
 	Reason why.Reason
 
 	// Lost says why the Service does not keep the addresses that it held or that
@@ -32,12 +36,21 @@ type Outcome struct {
 }
 
 // Allocator holds who has which address. It is not safe for use by several
-// goroutines.
+// goroutines. Times that it is given must not go back.
+//
+// What it knows of cool-downs is of its own time: one that starts anew finds
+// addresses in statuses, but not who had one before, so it begins with none
+// cooling down.
 type Allocator struct {
-	pools   pools
-	claims  map[pharos.Name]*claim
-	held    map[netip.Addr]*holding
-	waiting map[*claim]struct{} // claims that a freed address may help
+	pools      pools
+	keepStrays bool                         // addresses of no pool may stay
+	namespaces map[string]map[string]string // labels
+	claims     map[pharos.Name]*claim
+	inside     map[string]map[*claim]struct{} // claims by namespace
+	held       map[netip.Addr]*holding
+	cooling    cooling
+	waiting    map[*claim]struct{} // claims that a freed address may help
+	reclaimed  bool                // an address that may be shared cools down no more
 }
 
 // claim is a Service that wants an address.
@@ -50,32 +63,72 @@ type claim struct {
 // New returns an Allocator without pools and claims.
 func New() *Allocator {
 	return &Allocator{
-		claims:  map[pharos.Name]*claim{},
-		held:    map[netip.Addr]*holding{},
-		waiting: map[*claim]struct{}{},
+		namespaces: map[string]map[string]string{},
+		claims:     map[pharos.Name]*claim{},
+		inside:     map[string]map[*claim]struct{}{},
+		held:       map[netip.Addr]*holding{},
+		cooling:    newCooling(),
+		waiting:    map[*claim]struct{}{},
 	}
 }
 
 // SetPools replaces the pools and decides on all claims anew, each keeping what
-// it holds where the new pools allow. It returns the outcome of every claim.
-func (a *Allocator) SetPools(ps []pharos.Pool) []Outcome {
+// it holds where the new pools allow. Without reassign a Service also keeps an
+// address that no pool has any more, if a pool is noted in its status. It returns
+// the outcome of every claim.
+func (a *Allocator) SetPools(now time.Time, ps []pharos.Pool, reassign bool) []Outcome {
 	// Claims go on naming what they held: decide takes it for a wish.
 	clear(a.held)
-	a.pools = newPools(ps)
+	a.pools, a.keepStrays = newPools(ps), !reassign
+	a.cooling.retime(func(addr netip.Addr) (time.Duration, bool) {
+		s := a.pools.of(addr)
+		return s.coolDown(), s != nil
+	})
+	a.expire(now)
 	services := make([]*pharos.Service, 0, len(a.claims))
 	for _, c := range a.claims {
 		services = append(services, c.Service)
 	}
-	return a.decide(services, true)
+	return a.decide(now, services, true)
+}
+
+// SetNamespaces takes namespaces that are new or changed, and the names of those
+// that are gone, and returns the outcomes that may differ from before: those of
+// Services of these namespaces whose pool admits them no more, or that wait, and
+// of the waiting ones that this helped.
+func (a *Allocator) SetNamespaces(now time.Time, changed []*pharos.Namespace, gone []string) []Outcome {
+	freed := a.expire(now)
+	var undecided []*pharos.Service
+	look := func(name string) {
+		for c := range a.inside[name] {
+			if _, waits := a.waiting[c]; waits || !a.admitted(c, c.Service) {
+				undecided = append(undecided, c.Service)
+				freed = freed || len(c.Addrs) > 0
+			}
+		}
+	}
+	for _, ns := range changed {
+		if !maps.Equal(a.namespaces[ns.Name], ns.Labels) {
+			a.namespaces[ns.Name] = ns.Labels
+			look(ns.Name)
+		}
+	}
+	for _, name := range gone {
+		if len(a.namespaces[name]) > 0 {
+			delete(a.namespaces, name)
+			look(name)
+		}
+	}
+	return a.decide(now, undecided, freed)
 }
 
 // Update takes Services that are new or changed, and the names of those that
 // want no address any more, and returns the outcomes that may differ from
 // before: those of the changed Services and of the waiting ones that it helped.
-func (a *Allocator) Update(changed []*pharos.Service, gone []pharos.Name) []Outcome {
-	freed := false
-	for _, name := range gone {
-		freed = a.drop(name) || freed
+func (a *Allocator) Update(now time.Time, changed []*pharos.Service, gone []pharos.Name) []Outcome {
+	freed := a.expire(now)
+	for _, name := range slices.SortedFunc(slices.Values(gone), pharos.Name.Compare) {
+		freed = a.drop(now, name) || freed
 	}
 	var undecided []*pharos.Service
 	var outcomes []Outcome
@@ -85,9 +138,9 @@ func (a *Allocator) Update(changed []*pharos.Service, gone []pharos.Name) []Outc
 		case c == nil:
 			undecided = append(undecided, svc)
 		case c.Service.UID != svc.UID: // deleted and made again
-			freed = a.drop(svc.Name) || freed
+			freed = a.drop(now, svc.Name) || freed
 			undecided = append(undecided, svc)
-		case sameClaim(c, svc):
+		case a.sameClaim(c, svc):
 			c.Service, c.Lost = svc, why.Reason{}
 			outcomes = append(outcomes, c.Outcome)
 		default:
@@ -96,8 +149,21 @@ func (a *Allocator) Update(changed []*pharos.Service, gone []pharos.Name) []Outc
 			undecided = append(undecided, svc)
 		}
 	}
-	return append(outcomes, a.decide(undecided, freed)...)
+	return append(outcomes, a.decide(now, undecided, freed)...)
 }
+
+// Step lets time pass, and returns the outcomes of waiting Services that it
+// helped.
+func (a *Allocator) Step(now time.Time) []Outcome {
+	if !a.expire(now) {
+		return nil
+	}
+	return a.decide(now, nil, true)
+}
+
+// Deadline returns when Step is due: the end of the next cool-down. It is the
+// zero time where there is none.
+func (a *Allocator) Deadline() time.Time { return a.cooling.deadline() }
 
 // Claim returns the outcome of a Service's claim, and whether there is one.
 func (a *Allocator) Claim(name pharos.Name) (Outcome, bool) {
@@ -108,41 +174,53 @@ func (a *Allocator) Claim(name pharos.Name) (Outcome, bool) {
 	return c.Outcome, true
 }
 
-// InUse returns every address that is held, with one Service that holds it.
+// InUse returns every address of a pool that is held, with one Service that
+// holds it.
 func (a *Allocator) InUse() map[netip.Addr]pharos.Name {
 	in := make(map[netip.Addr]pharos.Name, len(a.held))
 	for addr, h := range a.held {
-		in[addr] = h.users[0].Service.Name
+		if h.stock != nil {
+			in[addr] = h.users[0].Service.Name
+		}
 	}
 	return in
 }
 
-// Holder returns a Service that holds the address, and whether one does.
-func (a *Allocator) Holder(addr netip.Addr) (pharos.Name, bool) {
-	h := a.held[addr]
-	if h == nil {
-		return pharos.Name{}, false
-	}
-	return h.users[0].Service.Name, true
+// Uses reports whether the Service holds the address, and a pool has it.
+func (a *Allocator) Uses(name pharos.Name, addr netip.Addr) bool {
+	c := a.claims[name]
+	return c != nil && slices.Contains(c.Addrs, addr) && a.held[addr].stock != nil
 }
 
 // drop forgets a claim, and reports whether it held an address.
-func (a *Allocator) drop(name pharos.Name) bool {
+func (a *Allocator) drop(now time.Time, name pharos.Name) bool {
 	c := a.claims[name]
 	if c == nil {
 		return false
 	}
-	held := len(c.Addrs) > 0
+	had := c.Addrs
 	a.release(c)
 	delete(a.claims, name)
+	delete(a.inside[name.Namespace], c)
+	if len(a.inside[name.Namespace]) == 0 {
+		delete(a.inside, name.Namespace)
+	}
 	delete(a.waiting, c)
-	return held
+	for _, addr := range had {
+		a.cool(now, addr, name)
+	}
+	return len(had) > 0
 }
 
 // sameClaim reports whether a changed Service asks for nothing else than before
 // and its status contradicts nothing.
-func sameClaim(c *claim, now *pharos.Service) bool {
+func (a *Allocator) sameClaim(c *claim, now *pharos.Service) bool {
 	was := c.Service
+	if !maps.Equal(was.Labels, now.Labels) {
+		if _, waits := a.waiting[c]; waits || !a.admitted(c, now) {
+			return false
+		}
+	}
 	return len(c.Addrs) > 0 && subset(now.Ingress, c.Addrs) &&
 		slices.Equal(was.ClusterIPs, now.ClusterIPs) && slices.Equal(was.Requested, now.Requested) &&
 		was.RequestedPool == now.RequestedPool && was.Refused == now.Refused && was.DualStack == now.DualStack &&
@@ -156,18 +234,14 @@ func subset(part, whole []netip.Addr) bool {
 // decide keeps, releases and allocates, each over all the Services before the
 // next, so that nobody is given what another one may keep. With freed, those
 // that wait get their chance too.
-func (a *Allocator) decide(services []*pharos.Service, freed bool) []Outcome {
+func (a *Allocator) decide(now time.Time, services []*pharos.Service, freed bool) []Outcome {
 	type undecided struct {
 		*claim
 		had []netip.Addr
 	}
 	all := make([]undecided, 0, len(services))
 	for _, svc := range services {
-		c := a.claims[svc.Name]
-		if c == nil {
-			c = &claim{}
-			a.claims[svc.Name] = c
-		}
+		c := a.claim(svc.Name)
 		u := undecided{c, c.Addrs}
 		a.release(c)
 		delete(a.waiting, c)
@@ -187,6 +261,11 @@ func (a *Allocator) decide(services []*pharos.Service, freed bool) []Outcome {
 		a.keep(u.claim, u.had)
 		needy = append(needy, u.claim)
 	}
+	for _, u := range all {
+		for _, addr := range u.had {
+			a.cool(now, addr, u.Service.Name)
+		}
+	}
 	before := map[*claim]Outcome{}
 	if freed {
 		for c := range a.waiting {
@@ -196,12 +275,30 @@ func (a *Allocator) decide(services []*pharos.Service, freed bool) []Outcome {
 		}
 	}
 	slices.SortFunc(needy, older)
-	for _, c := range needy {
-		a.allocate(c)
+	for round := needy; len(round) > 0; {
+		for _, c := range round {
+			a.allocate(c)
+		}
+		round = nil
+		if a.reclaimed {
+			a.reclaimed = false
+			// What cooled down for somebody is in use, and may be shared again.
+			for c := range a.waiting {
+				if _, ok := before[c]; !ok && !slices.Contains(needy, c) {
+					before[c] = c.Outcome
+					needy = append(needy, c)
+				}
+				round = append(round, c)
+			}
+			slices.SortFunc(round, older)
+		}
 	}
 
 	outcomes := make([]Outcome, 0, len(all))
 	for _, u := range all {
+		if u.Lost.Code != why.OK && subset(u.Service.Ingress, u.Addrs) && subset(u.had, u.Addrs) {
+			u.Lost = why.Reason{} // it got the same again
+		}
 		outcomes = append(outcomes, u.Outcome)
 	}
 	for _, c := range needy {
@@ -212,6 +309,20 @@ func (a *Allocator) decide(services []*pharos.Service, freed bool) []Outcome {
 	return outcomes
 }
 
+// claim returns the claim of a Service, which is new if need be.
+func (a *Allocator) claim(name pharos.Name) *claim {
+	c := a.claims[name]
+	if c == nil {
+		c = &claim{}
+		a.claims[name] = c
+		if a.inside[name.Namespace] == nil {
+			a.inside[name.Namespace] = map[*claim]struct{}{}
+		}
+		a.inside[name.Namespace][c] = struct{}{}
+	}
+	return c
+}
+
 // older orders claims by their Services' creation, then name.
 func older(c, o *claim) int {
 	if order := c.Service.Created.Compare(o.Service.Created); order != 0 {
@@ -220,85 +331,39 @@ func older(c, o *claim) int {
 	return c.Service.Name.Compare(o.Service.Name)
 }
 
-// keep lets a claim have what its Service's status says, or what it had, if that
-// is allowed. The status goes first: where it differs, somebody else gave that
-// address out, and clients may use it already.
-func (a *Allocator) keep(c *claim, had []netip.Addr) {
-	wishes := [][]netip.Addr{had}
-	if !subset(c.Service.Ingress, had) {
-		wishes = [][]netip.Addr{c.Service.Ingress, had}
-	}
-	for _, wish := range wishes {
-		if len(wish) == 0 {
-			continue
-		}
-		s, refusal := a.allowed(c, wish)
-		if refusal.Code == why.OK {
-			a.hold(c, s, wish)
-			return
-		}
-		if c.Lost.Code == why.OK {
-			c.Lost = why.New(why.ClearAssignment, "%s is taken back: %s", join(wish), refusal)
-		}
-	}
-}
-
 // allocate gives a claim what it lacks, or notes why not and lets it wait.
 func (a *Allocator) allocate(c *claim) {
-	if len(c.Addrs) > 0 {
-		a.topUp(c)
-		return
-	}
-	svc := c.Service
 	delete(a.waiting, c)
-	if svc.Refused.Code != why.OK {
-		c.Reason = svc.Refused
-		return
-	}
+	svc := c.Service
 	want, refusal := familiesOf(svc)
-	if refusal.Code != why.OK {
+	if svc.Refused.Code != why.OK {
+		refusal = svc.Refused
+	}
+	switch {
+	case refusal.Code != why.OK:
 		c.Reason = refusal
 		return
-	}
-	if len(svc.Requested) > 0 {
-		s, refusal := a.allowed(c, svc.Requested)
-		if refusal.Code != why.OK {
-			c.Reason = refusal
+	case len(svc.Requested) > 0 && len(c.Addrs) > 0: // just these
+		if !want.exactly(svc.Requested) {
+			c.Reason = misfit(svc.Requested, want)
+		}
+		return
+	case len(svc.Requested) > 0:
+		if c.Reason = a.requested(c, want); c.Reason.Code != why.OK {
 			a.waiting[c] = struct{}{}
 			return
 		}
-		a.hold(c, s, svc.Requested)
+		a.hold(c, svc.Requested)
+		return
+	case len(c.Addrs) == len(want.all):
 		return
 	}
-	s, addrs, refusal := a.choose(c, want)
+	addrs, refusal := a.choose(c, want)
+	if len(addrs) > 0 {
+		a.hold(c, append(slices.Clone(c.Addrs), addrs...))
+	}
 	if refusal.Code != why.OK {
 		c.Reason = refusal
-		a.waiting[c] = struct{}{}
-		return
-	}
-	a.hold(c, s, addrs)
-	if len(addrs) < len(want.all) {
-		a.topUp(c)
-	}
-}
-
-// topUp gives a claim of two families the one that it lacks, from the same pool.
-func (a *Allocator) topUp(c *claim) {
-	delete(a.waiting, c)
-	want, refusal := familiesOf(c.Service)
-	if refusal.Code != why.OK || len(want.all) == len(c.Addrs) || len(c.Service.Requested) > 0 {
-		return
-	}
-	s := a.pools.named(c.Pool)
-	for _, f := range want.all {
-		if familyOf(c.Addrs[0]) == f {
-			continue
-		}
-		if addr, ok := a.lowest(s, f, c); ok {
-			a.hold(c, s, append(slices.Clone(c.Addrs), addr))
-			return
-		}
-		c.Reason = why.New(why.AdditionalAssignFailed, "%s has no %s address to go with %s", s, f, c.Addrs[0])
 		a.waiting[c] = struct{}{}
 	}
 }

@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -141,12 +142,12 @@ func TestAllocation(t *testing.T) {
 			{svc("5", clusterIPs("")), "noclusterIPsIPFamily: the Service has no cluster IP that tells its families"},
 			{svc("6", prefer, requests("198.51.100.11 2001:db8::3")), "198.51.100.11 and 2001:db8::3 of b46"},
 			{svc("7", prefer, requests("198.51.100.10")), "AllocationFailed: 198.51.100.10 does not fit the Service's families, IPv4 or IPv6"},
-			{svc("8", prefer, requests("192.0.2.2 2001:db8::2")), "AllocationFailed: 192.0.2.2 and 2001:db8::2 are of two pools, a4 and b46"},
+			{svc("8", prefer, requests("192.0.2.2 2001:db8::2")), "192.0.2.2 and 2001:db8::2 of a4"},
 		}},
-		{"one of two families may do", []pharos.Pool{pool("a4", "192.0.2.0/30"), pool("c6", "2001:db8:1::/126")}, []step{
-			{svc("1", prefer), "192.0.2.0 of a4, AdditionalAssignFailed: pool a4 has no IPv6 address to go with 192.0.2.0"},
-			{svc("2", prefer, from("c6")), "2001:db8:1:: of c6, AdditionalAssignFailed: pool c6 has no IPv4 address to go with 2001:db8:1::"},
-			{svc("3", prefer, require), "AllocationFailed: no free IPv4 and IPv6 address in pools a4, c6"},
+		{"two families of two pools", []pharos.Pool{pool("a4", "192.0.2.0/30"), pool("c6", "2001:db8:1::/126")}, []step{
+			{svc("1", prefer), "192.0.2.0 and 2001:db8:1:: of a4"},
+			{svc("2", prefer, from("c6")), "2001:db8:1::1 of c6, AdditionalAssignFailed: no free IPv4 address in pool c6, to go with 2001:db8:1::1"},
+			{svc("3", prefer, require), "192.0.2.1 and 2001:db8:1::2 of a4"},
 		}},
 		{"sharing", []pharos.Pool{pool("a", "192.0.2.0/28")}, []step{
 			{svc("1"), "192.0.2.0 of a"},
@@ -170,9 +171,9 @@ func TestAllocation(t *testing.T) {
 			{svc("3", status("203.0.113.1")), "192.0.2.1 of a"},
 			{svc("4", status("192.0.2.9"), from("b")), "198.51.100.0 of b"},
 			{svc("5", status("192.0.2.9"), requests("192.0.2.10")), "192.0.2.10 of a"},
-			{svc("6", status("192.0.2.11 192.0.2.12")), "192.0.2.2 of a"},
+			{svc("6", status("192.0.2.11 192.0.2.12")), "192.0.2.11 of a"},
 			{svc("7", status("192.0.2.13"), func(s *pharos.Service) { s.Refused = why.New(why.LoadBalancerFailed, "twice") }), "192.0.2.13 of a, LoadBalancerFailed: twice"},
-			{svc("8", prefer, status("192.0.2.14")), "192.0.2.14 of a, AdditionalAssignFailed: pool a has no IPv6 address to go with 192.0.2.14"},
+			{svc("8", prefer, status("192.0.2.14")), "192.0.2.14 of a, AdditionalAssignFailed: no free IPv6 address in pools a, b, to go with 192.0.2.14"},
 		}},
 		{"the last address there is", []pharos.Pool{pool("a", "255.255.255.254/31"), pool("b", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128")}, []step{
 			{svc("1"), "255.255.255.254 of a"}, {svc("2"), "255.255.255.255 of a"}, {svc("3"), "AllocationFailed: no free IPv4 address in pools a, b"},
@@ -182,9 +183,9 @@ func TestAllocation(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := New()
-			a.SetPools(c.pools)
+			a.SetPools(epoch, c.pools, true)
 			for _, s := range c.steps {
-				out := a.Update([]*pharos.Service{s.svc}, nil)
+				out := a.Update(epoch, []*pharos.Service{s.svc}, nil)
 				if len(out) != 1 || render(out[0]) != s.want {
 					t.Errorf("%s gets %s\nwant %s", s.svc.Name, render(out[0]), s.want)
 				}
@@ -195,7 +196,7 @@ func TestAllocation(t *testing.T) {
 
 func one(t *testing.T, a *Allocator, s *pharos.Service) Outcome {
 	t.Helper()
-	for _, o := range a.Update([]*pharos.Service{s}, nil) {
+	for _, o := range a.Update(epoch, []*pharos.Service{s}, nil) {
 		if o.Service == s {
 			return o
 		}
@@ -208,12 +209,12 @@ func name(n string) pharos.Name { return pharos.Name{Namespace: "default", Name:
 
 func TestFreedAddressGoesToTheOldestThatWaits(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{pool("a", "192.0.2.0/31")})
-	a.Update([]*pharos.Service{svc("1"), svc("2")}, nil)
-	a.Update([]*pharos.Service{svc("young", created(9))}, nil)
-	a.Update([]*pharos.Service{svc("old", created(5))}, nil)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/31")}, true)
+	a.Update(epoch, []*pharos.Service{svc("1"), svc("2")}, nil)
+	a.Update(epoch, []*pharos.Service{svc("young", created(9))}, nil)
+	a.Update(epoch, []*pharos.Service{svc("old", created(5))}, nil)
 
-	out := a.Update([]*pharos.Service{svc("youngest", created(12))}, []pharos.Name{name("1")})
+	out := a.Update(epoch, []*pharos.Service{svc("youngest", created(12))}, []pharos.Name{name("1")})
 	got := map[string]string{}
 	for _, o := range out {
 		got[o.Service.Name.Name] = render(o)
@@ -225,9 +226,9 @@ func TestFreedAddressGoesToTheOldestThatWaits(t *testing.T) {
 
 func TestDeletedAndMadeAgainStartsAnew(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{pool("a", "192.0.2.0/28")})
-	a.Update([]*pharos.Service{svc("1"), svc("2")}, nil)
-	a.Update(nil, []pharos.Name{name("1")})
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
+	a.Update(epoch, []*pharos.Service{svc("1"), svc("2")}, nil)
+	a.Update(epoch, nil, []pharos.Name{name("1")})
 	if o := one(t, a, svc("2", func(s *pharos.Service) { s.UID = "later" })); render(o) != "192.0.2.0 of a" {
 		t.Errorf("the later Service gets %s, want the lowest address", render(o))
 	}
@@ -235,7 +236,7 @@ func TestDeletedAndMadeAgainStartsAnew(t *testing.T) {
 
 func TestChangedRequestMovesAndSaysWhy(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{pool("a", "192.0.2.0/28")})
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
 	one(t, a, svc("1"))
 	o := one(t, a, svc("1", status("192.0.2.0"), requests("192.0.2.7")))
 	if render(o) != "192.0.2.7 of a" || o.Lost.Detail != "192.0.2.0 is taken back: 192.0.2.7 is requested" {
@@ -250,7 +251,7 @@ func TestChangedRequestMovesAndSaysWhy(t *testing.T) {
 
 func TestSoleUserChangesItsKeyInPlace(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{pool("a", "192.0.2.0/28")})
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
 	one(t, a, svc("1", shares("k", 80)))
 	if o := one(t, a, svc("1", shares("k2", 80))); render(o) != "192.0.2.0 of a" {
 		t.Errorf("alone: got %s", render(o))
@@ -263,12 +264,12 @@ func TestSoleUserChangesItsKeyInPlace(t *testing.T) {
 
 func TestSecondFamilyComesLater(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{pool("a", "192.0.2.0/28 2001:db8::/128")})
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28 2001:db8::/128")}, true)
 	one(t, a, svc("6", clusterIPs("fd00::1")))
 	if o := one(t, a, svc("1", prefer)); !strings.HasPrefix(render(o), "192.0.2.0 of a, AdditionalAssignFailed") {
 		t.Fatalf("got %s", render(o))
 	}
-	out := a.Update(nil, []pharos.Name{name("6")})
+	out := a.Update(epoch, nil, []pharos.Name{name("6")})
 	if len(out) != 1 || render(out[0]) != "192.0.2.0 and 2001:db8:: of a" {
 		t.Errorf("got %v", out)
 	}
@@ -276,9 +277,9 @@ func TestSecondFamilyComesLater(t *testing.T) {
 
 func TestSwapInOneGo(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{pool("a", "192.0.2.0/28")})
-	a.Update([]*pharos.Service{svc("1", requests("192.0.2.1")), svc("2", requests("192.0.2.2"))}, nil)
-	out := a.Update([]*pharos.Service{svc("1", requests("192.0.2.2")), svc("2", requests("192.0.2.1"))}, nil)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
+	a.Update(epoch, []*pharos.Service{svc("1", requests("192.0.2.1")), svc("2", requests("192.0.2.2"))}, nil)
+	out := a.Update(epoch, []*pharos.Service{svc("1", requests("192.0.2.2")), svc("2", requests("192.0.2.1"))}, nil)
 	for _, o := range out {
 		if len(o.Addrs) != 1 || o.Addrs[0] != o.Service.Requested[0] {
 			t.Errorf("%s gets %s", o.Service.Name, render(o))
@@ -288,16 +289,29 @@ func TestSwapInOneGo(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{
+	reserved := pool("small", "203.0.113.1-203.0.113.3 2001:db8:2::/120")
+	reserved.CoolDown = time.Minute
+	for _, r := range []string{"203.0.113.1", "203.0.113.2", "192.0.2.9"} { // the last is not the pool's
+		reserved.Reservations = append(reserved.Reservations, pharos.Reservation{Service: name("4"), Addr: addr(r)})
+	}
+	a.SetPools(epoch, []pharos.Pool{
 		pool("avoid", "192.0.2.0/24 198.51.100.1-198.51.101.0 10.0.0.0/8", "avoid"),
 		pool("large", "2001:db8::/64 2001:db8:1::5-2001:db8:1::7"),
-		pool("small", "203.0.113.1-203.0.113.3 2001:db8:2::/120"),
-	})
-	a.Update([]*pharos.Service{svc("1", shares("k", 1)), svc("2", shares("k", 2)), svc("3"), svc("4", from("small"))}, nil)
+		pool("half", "fd00::/65"),
+		reserved,
+	}, true)
+	a.Update(epoch, []*pharos.Service{
+		svc("1", shares("k", 1)), svc("2", shares("k", 2)), svc("3"), svc("4", from("small"), prefer),
+		svc("5", clusterIPs("fd00::1"), from("half")), svc("6", from("small")),
+	}, nil)
+	a.Update(epoch, nil, []pharos.Name{name("6")})
+	const most = math.MaxInt64
+	avoided := int64(254 + 254 + 1<<24 - 2<<16)
 	want := []Usage{
-		{"avoid", 254 + 254 + 1<<24 - 2<<16, 2, 0, 0},
-		{"large", 0, 0, 1<<64 - 1, 0},
-		{"small", 3, 1, 256, 0},
+		{"avoid", 3, Count{avoided, 2, 0, 0, avoided - 2}, Count{}},
+		{"half", 1, Count{}, Count{most, 1, 0, 0, most}},
+		{"large", 0, Count{}, Count{most, 0, 0, 0, most}},
+		{"small", 1, Count{3, 1, 1, 1, 0}, Count{256, 1, 0, 0, 255}},
 	}
 	if got := a.Usage(); !slices.Equal(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
@@ -331,11 +345,11 @@ func TestSizeAgreesWithCounting(t *testing.T) {
 // that family stands in a younger one's status.
 func TestSecondFamilyTakesNothingThatIsKept(t *testing.T) {
 	a := New()
-	a.SetPools([]pharos.Pool{pool("p", "192.0.2.0/29 2001:db8::/125")})
+	a.SetPools(epoch, []pharos.Pool{pool("p", "192.0.2.0/29 2001:db8::/125")}, true)
 	older := svc("older", created(1), prefer, status("192.0.2.0"))
 	younger := svc("younger", created(2), clusterIPs("fd00::8"), status("2001:db8::"))
 	got := map[string]string{}
-	for _, o := range a.Update([]*pharos.Service{older, younger}, nil) {
+	for _, o := range a.Update(epoch, []*pharos.Service{older, younger}, nil) {
 		got[o.Service.Name.Name] = render(o)
 		if o.Lost.Code != why.OK {
 			t.Errorf("%s: %s", o.Service.Name, o.Lost)

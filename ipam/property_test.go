@@ -6,162 +6,42 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pharoslb/pharos"
-	"github.com/pharoslb/pharos/why"
 )
 
-// cluster is the model that the property test plays against: the Services with
-// the statuses that were written.
-type cluster struct {
-	pools    []pharos.Pool
-	services map[pharos.Name]*pharos.Service
-	alloc    *Allocator
-	had      map[string][]netip.Addr // UID → what it had at the last check
-}
-
-// write puts outcomes into statuses, as the controller does; some are seen only
-// later.
-func (c *cluster) write(rng *rand.Rand, outcomes []Outcome) {
-	for _, o := range outcomes {
-		if rng.IntN(4) == 0 {
-			continue
-		}
-		s := *c.services[o.Service.Name]
-		if slices.Equal(s.Ingress, o.Addrs) {
-			continue
-		}
-		s.Ingress, s.AllocatedFrom = o.Addrs, o.Pool
-		c.services[s.Name] = &s
-		c.alloc.Update([]*pharos.Service{&s}, nil)
-	}
-}
-
-// check holds the Allocator to its promises by brute force.
-func (c *cluster) check(t *testing.T) {
-	t.Helper()
-	users := map[netip.Addr][]*pharos.Service{}
-	for n, s := range c.services {
-		o, ok := c.alloc.Claim(n)
-		if !ok || o.Service != s {
-			t.Fatalf("%s: the claim is of %p, want %p", n, o.Service, s)
-		}
-		var from *pharos.Pool
-		for _, a := range o.Addrs {
-			for i := range c.pools {
-				if c.pools[i].Contains(a) {
-					from = &c.pools[i]
-				}
-			}
-			if from == nil || from.Name != o.Pool {
-				t.Fatalf("%s has %s of %q, which has no such address", n, a, o.Pool)
-			}
-			users[a] = append(users[a], s)
-		}
-		// What is kept, and a second family that comes later, may be of any pool.
-		kept := slices.ContainsFunc(o.Addrs, func(a netip.Addr) bool {
-			return slices.Contains(s.Ingress, a) || slices.Contains(c.had[s.UID], a)
-		})
-		if len(o.Addrs) > 0 && !kept && from.ManualOnly && s.RequestedPool != from.Name && len(s.Requested) == 0 {
-			t.Fatalf("%s has an address of %s, which it did not ask for", n, from.Name)
-		}
-		if len(o.Addrs) > 0 && s.RequestedPool != "" && s.RequestedPool != o.Pool {
-			t.Fatalf("%s has an address of %s, wants one of %s", n, o.Pool, s.RequestedPool)
-		}
-		if len(o.Addrs) > 0 && len(s.Requested) > 0 && !slices.Equal(s.Requested, o.Addrs) {
-			t.Fatalf("%s has %v, wants %v", n, o.Addrs, s.Requested)
-		}
-	}
-	for a, by := range users {
-		for i, s := range by {
-			for _, o := range by[:i] {
-				if !mayShare(s, o) {
-					t.Fatalf("%s is given to %s and %s", a, s.Name, o.Name)
-				}
-			}
-		}
-	}
-	if held := c.alloc.InUse(); len(held) != len(users) {
-		t.Fatalf("%d addresses are held, Services have %d", len(held), len(users))
-	}
-	var used uint64
-	for _, u := range c.alloc.Usage() {
-		used += u.UsedIPv4 + u.UsedIPv6
-	}
-	if used != uint64(len(users)) {
-		t.Fatalf("usage counts %d addresses, Services have %d", used, len(users))
-	}
-	c.had = map[string][]netip.Addr{}
-	for n, s := range c.services {
-		o, _ := c.alloc.Claim(n)
-		c.had[s.UID] = o.Addrs
-	}
-	// Nobody waits while there is an address to be had.
-	for n, s := range c.services {
-		o, _ := c.alloc.Claim(n)
-		if len(o.Addrs) > 0 || o.Reason.Code != why.AllocationFailed {
-			continue
-		}
-		for _, p := range c.pools {
-			if s.RequestedPool != "" && s.RequestedPool != p.Name || s.RequestedPool == "" && p.ManualOnly && len(s.Requested) == 0 {
-				continue
-			}
-			missing := false
-			for _, ip := range s.ClusterIPs {
-				missing = missing || !c.available(&p, s, ip.Is4(), users)
-			}
-			if !missing {
-				t.Fatalf("%s waits (%s), but pool %s has an address", n, o.Reason, p.Name)
-			}
-		}
-	}
-}
-
-func (c *cluster) available(p *pharos.Pool, s *pharos.Service, v4 bool, users map[netip.Addr][]*pharos.Service) bool {
-	for _, r := range p.Ranges {
-		if r.First.Is4() != v4 {
-			continue
-		}
-		for a := r.First; r.Contains(a); a = a.Next() {
-			if !p.Contains(a) || len(s.Requested) > 0 && !slices.Contains(s.Requested, a) {
-				continue
-			}
-			if !slices.ContainsFunc(users[a], func(o *pharos.Service) bool { return !mayShare(s, o) }) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func mayShare(s, o *pharos.Service) bool {
-	if s.SharingKey == "" || s.SharingKey != o.SharingKey {
-		return false
-	}
-	backend := func(s *pharos.Service) string {
-		if s.ExternalLocal {
-			return s.Selector
-		}
-		return ""
-	}
-	if backend(s) != backend(o) {
-		return false
-	}
-	return !slices.ContainsFunc(s.Ports, func(p pharos.ServicePort) bool {
-		return slices.ContainsFunc(o.Ports, func(q pharos.ServicePort) bool { return p.Protocol == q.Protocol && p.Port == q.Port })
-	})
-}
+var teams = []string{"red", "blue", "shop"}
 
 func randomPools(rng *rand.Rand) []pharos.Pool {
 	var pools []pharos.Pool
 	ranges := []string{"192.0.2.252-192.0.3.2", "198.51.100.0/31", "203.0.113.6-203.0.113.9", "2001:db8::/126", "2001:db8:1::1-2001:db8:1::2"}
 	rng.Shuffle(len(ranges), func(i, j int) { ranges[i], ranges[j] = ranges[j], ranges[i] })
+	reserved := map[[2]any]bool{}
 	for i, n := range []string{"a", "b", "c"} {
 		p := pool(n, ranges[i])
 		if i == 0 {
 			p = pool(n, ranges[0]+" "+ranges[3])
 		}
 		p.ManualOnly, p.AvoidBuggyIPs = rng.IntN(5) == 0, rng.IntN(2) == 0
+		if rng.IntN(3) == 0 {
+			p.CoolDown = time.Duration(1+rng.IntN(20)) * time.Second
+		}
+		if rng.IntN(3) == 0 {
+			p.Allocation = randomAllocation(rng)
+		}
+		for rng.IntN(2) == 0 {
+			r := p.Ranges[rng.IntN(len(p.Ranges))]
+			who := pharos.Name{Namespace: teams[rng.IntN(3)], Name: fmt.Sprint(rng.IntN(5))}
+			// As the parser has it: one of each family.
+			if key := [2]any{who, familyOf(r.First)}; p.Contains(r.First) && !reserved[key] {
+				reserved[key] = true
+				p.Reservations = append(p.Reservations, pharos.Reservation{Service: who, Addr: r.First})
+			}
+		}
+		if rng.IntN(3) == 0 {
+			p.Quota = map[string]int{[]string{"red", "blue", pharos.AnyNamespace}[rng.IntN(3)]: rng.IntN(4)}
+		}
 		if rng.IntN(4) > 0 {
 			pools = append(pools, p)
 		}
@@ -169,9 +49,35 @@ func randomPools(rng *rand.Rand) []pharos.Pool {
 	return pools
 }
 
+func randomAllocation(rng *rand.Rand) *pharos.Allocation {
+	label := func(key string) []pharos.Selector {
+		return []pharos.Selector{{{Key: key, Operator: pharos.In, Values: []string{"x"}}}}
+	}
+	a := &pharos.Allocation{Priority: rng.IntN(3)}
+	if rng.IntN(2) == 0 {
+		a.Namespaces = []string{teams[rng.IntN(3)]}
+	}
+	if rng.IntN(2) == 0 {
+		a.NamespaceSelectors = label("ns")
+	}
+	if rng.IntN(3) == 0 {
+		a.ServiceSelectors = label("svc")
+	}
+	return a
+}
+
+func randomNamespace(rng *rand.Rand, name string) *pharos.Namespace {
+	return &pharos.Namespace{Name: name, Labels: map[string]string{"ns": []string{"x", "y"}[rng.IntN(2)]}}
+}
+
+// nth is the name of the nth Service.
+func nth(n int) pharos.Name { return pharos.Name{Namespace: teams[n%3], Name: fmt.Sprint(n / 3)} }
+
 func randomService(rng *rand.Rand, n int, uid int) *pharos.Service {
-	s := svc(fmt.Sprint(n), created(rng.IntN(5)))
+	s := svc("", created(rng.IntN(5)))
+	s.Name = nth(n)
 	s.UID = fmt.Sprint(uid)
+	s.Labels = map[string]string{"svc": []string{"x", "y"}[rng.IntN(2)]}
 	if rng.IntN(3) == 0 {
 		s.SharingKey = []string{"k", "l"}[rng.IntN(2)]
 		s.ExternalLocal, s.Selector = rng.IntN(3) == 0, []string{"x", "y"}[rng.IntN(2)]
@@ -190,66 +96,222 @@ func randomService(rng *rand.Rand, n int, uid int) *pharos.Service {
 	if rng.IntN(4) == 0 {
 		s.RequestedPool = []string{"a", "b", "c"}[rng.IntN(3)]
 	}
-	if rng.IntN(5) == 0 && len(s.ClusterIPs) == 1 {
+	if rng.IntN(5) == 0 {
 		s.Requested = addrs([]string{"198.51.100.0", "192.0.2.255", "192.0.3.1", "2001:db8::1"}[rng.IntN(4)])
+		if len(s.ClusterIPs) == 2 {
+			s.Requested = addrs([]string{"198.51.100.0", "192.0.3.1"}[rng.IntN(2)] + " 2001:db8:1::1")
+		}
 	}
 	return s
 }
 
-// Whatever is created, deleted, edited, reconfigured and restarted, no address is
-// given twice, nobody waits without need, and a restart changes nothing that was
-// written.
-func TestAnySequence(t *testing.T) {
-	for seed := range uint64(60) {
-		rng := rand.New(rand.NewPCG(seed, 7))
-		c := &cluster{services: map[pharos.Name]*pharos.Service{}, alloc: New()}
-		c.pools = randomPools(rng)
-		c.alloc.SetPools(c.pools)
-		for step := range 150 {
-			n := rng.IntN(14)
-			id := name(fmt.Sprint(n))
-			switch op := rng.IntN(20); {
-			case op < 8: // create, or delete and create at once
-				s := randomService(rng, n, step)
-				c.services[id] = s
-				c.write(rng, c.alloc.Update([]*pharos.Service{s}, nil))
-			case op < 13:
-				if c.services[id] != nil {
-					delete(c.services, id)
-					c.write(rng, c.alloc.Update(nil, []pharos.Name{id}))
-				}
-			case op < 17: // edit
-				if old := c.services[id]; old != nil {
-					s := randomService(rng, n, 0)
-					s.UID, s.Created, s.Ingress, s.AllocatedFrom = old.UID, old.Created, old.Ingress, old.AllocatedFrom
-					c.services[id] = s
-					c.write(rng, c.alloc.Update([]*pharos.Service{s}, nil))
-				}
-			case op < 18:
-				c.pools = randomPools(rng)
-				c.write(rng, c.alloc.SetPools(c.pools))
-			default: // restart: the statuses are all that is left
-				old := c.alloc
-				written := map[pharos.Name][]netip.Addr{}
-				var all []*pharos.Service
-				for n, s := range c.services {
-					if o, _ := old.Claim(n); len(o.Addrs) > 0 && slices.Equal(o.Addrs, s.Ingress) {
-						written[n] = s.Ingress
-					}
-					all = append(all, s)
-				}
-				whole := len(written) == len(c.services)
-				c.alloc = New()
-				c.alloc.SetPools(c.pools)
-				out := c.alloc.Update(all, nil)
-				for _, o := range out {
-					if whole && !slices.Equal(o.Addrs, written[o.Service.Name]) && len(o.Addrs) <= len(written[o.Service.Name]) {
-						t.Fatalf("seed %d: a restart moves %s from %v to %v", seed, o.Service.Name, written[o.Service.Name], o.Addrs)
-					}
-				}
-				c.write(rng, out)
+// operation is one step of a history. What it does follows from its seed and
+// from what there is, so that a history may be cut anywhere.
+type operation struct {
+	kind string
+	n    int // the Service
+	seed uint64
+}
+
+var kinds = []string{
+	"create", "create", "create", "create", "delete", "delete", "edit", "edit", "touch", "labels", "namespace", "pools", "wait", "wait", "restart", "settle",
+}
+
+func history(seed uint64, length int) []operation {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	ops := make([]operation, length)
+	for i := range ops {
+		ops[i] = operation{kinds[rng.IntN(len(kinds))], rng.IntN(14), rng.Uint64()}
+	}
+	return ops
+}
+
+func newCluster(seed uint64) *cluster {
+	rng := rand.New(rand.NewPCG(seed, 8))
+	c := &cluster{
+		now: epoch, alloc: New(), reassign: seed%2 == 0, namespaces: map[string]*pharos.Namespace{},
+		services: map[pharos.Name]*pharos.Service{}, freed: map[netip.Addr]modelledRest{},
+	}
+	for _, t := range teams {
+		c.namespaces[t] = randomNamespace(rng, t)
+	}
+	c.setPools(randomPools(rng))
+	c.begin()
+	return c
+}
+
+func (c *cluster) setPools(pools []pharos.Pool) { c.pools = pools }
+
+// begin has a new Allocator learn all that there is, as after a start.
+func (c *cluster) begin() []Outcome {
+	c.alloc = New()
+	c.freed, c.users = map[netip.Addr]modelledRest{}, nil
+	c.alloc.SetPools(c.now, c.pools, c.reassign)
+	var namespaces []*pharos.Namespace
+	for _, ns := range c.namespaces {
+		namespaces = append(namespaces, ns)
+	}
+	c.alloc.SetNamespaces(c.now, namespaces, nil)
+	var all []*pharos.Service
+	for _, s := range c.services {
+		all = append(all, s)
+	}
+	return c.alloc.Update(c.now, all, nil)
+}
+
+func (c *cluster) do(op operation, step int) error {
+	rng := rand.New(rand.NewPCG(op.seed, 9))
+	id := nth(op.n)
+	old := c.services[id]
+	c.seen = map[pharos.Name][]netip.Addr{}
+	for n, s := range c.services {
+		c.seen[n] = s.Ingress
+	}
+	put := func(s *pharos.Service) {
+		c.services[s.Name] = s
+		c.write(rng, c.alloc.Update(c.now, []*pharos.Service{s}, nil))
+	}
+	switch op.kind {
+	case "create": // or delete and create at once
+		delete(c.seen, id)
+		put(randomService(rng, op.n, step))
+	case "delete":
+		delete(c.services, id)
+		c.write(rng, c.alloc.Update(c.now, nil, []pharos.Name{id}))
+	case "edit", "touch", "labels":
+		if old == nil {
+			return nil
+		}
+		s := *old
+		switch op.kind {
+		case "edit":
+			s = *randomService(rng, op.n, 0)
+			s.UID, s.Created, s.Ingress, s.AllocatedFrom = old.UID, old.Created, old.Ingress, old.AllocatedFrom
+		case "labels":
+			s.Labels = randomService(rng, op.n, 0).Labels
+		}
+		put(&s)
+	case "namespace":
+		ns := randomNamespace(rng, id.Namespace)
+		c.namespaces[ns.Name] = ns
+		c.write(rng, c.alloc.SetNamespaces(c.now, []*pharos.Namespace{ns}, nil))
+	case "pools":
+		pools := randomPools(rng)
+		if !c.reassign { // the gate refuses what takes addresses away
+			if config := (&pharos.Config{Pools: pools}); len(config.Orphans(c.alloc.InUse())) > 0 {
+				return nil
 			}
-			c.check(t)
+		}
+		c.setPools(pools)
+		c.write(rng, c.alloc.SetPools(c.now, pools, c.reassign))
+	case "wait":
+		c.now = c.now.Add(time.Duration(rng.IntN(8)) * time.Second)
+		due := c.alloc.Deadline()
+		out := c.alloc.Step(c.now)
+		if len(out) > 0 && (due.IsZero() || due.After(c.now)) {
+			return fmt.Errorf("%d outcomes, though nothing was due", len(out))
+		}
+		c.write(rng, out)
+	case "restart": // the statuses are all that is left
+		if rng.IntN(3) == 0 {
+			c.setPools(randomPools(rng)) // edited meanwhile
+		}
+		c.write(rng, c.begin())
+	case "settle":
+		return c.settle()
+	}
+	return nil
+}
+
+// settle has all be written, and then a second Allocator that finds it. Whoever
+// has addresses has the same there, and where nothing cools down, everybody.
+func (c *cluster) settle() error {
+	for _, s := range c.services {
+		o, _ := c.alloc.Claim(s.Name)
+		c.writeOne(o)
+	}
+	second := *c
+	for n, o := range func() map[pharos.Name]Outcome {
+		got := map[pharos.Name]Outcome{}
+		for _, o := range second.begin() {
+			got[o.Service.Name] = o
+		}
+		return got
+	}() {
+		was, _ := c.alloc.Claim(n)
+		cools := len(c.alloc.cooling.at) > 0
+		if !slices.Equal(was.Addrs, o.Addrs) && !(cools && subset(was.Addrs, o.Addrs)) {
+			return fmt.Errorf("met in one go, %s has %s, not %s", n, render(o), render(was))
+		}
+		if !cools && was.Reason.Code != o.Reason.Code { // particulars may be out of date
+			return fmt.Errorf("met in one go, %s is told %q, not %q", n, o.Reason, was.Reason)
+		}
+	}
+	return nil
+}
+
+func play(seed uint64, ops []operation) error {
+	c := newCluster(seed)
+	for i, op := range ops {
+		if err := c.do(op, i); err != nil {
+			return fmt.Errorf("after %d, %s of %s: %w", i, op.kind, nth(op.n), err)
+		}
+		if err := c.check(); err != nil {
+			return fmt.Errorf("after %d, %s of %s: %w", i, op.kind, nth(op.n), err)
+		}
+	}
+	return nil
+}
+
+// shrink leaves out of a history what it fails without.
+func shrink(seed uint64, ops []operation) []operation {
+	for size := len(ops) / 2; size > 0; size /= 2 {
+		for i := 0; i+size <= len(ops); {
+			if less := slices.Delete(slices.Clone(ops), i, i+size); play(seed, less) != nil {
+				ops = less
+			} else {
+				i += size
+			}
+		}
+	}
+	return ops
+}
+
+// Whatever is created, deleted, edited, labeled, reconfigured and restarted, and
+// however time passes, no address is given twice, nobody waits for what is to be
+// had, and who meets the outcome in one go decides the same.
+func TestAnySequence(t *testing.T) {
+	for seed := range uint64(200) {
+		ops := history(seed, 120)
+		if play(seed, ops) == nil {
+			continue
+		}
+		ops = shrink(seed, ops)
+		text := ""
+		for i, op := range ops {
+			text += fmt.Sprintf("\n%3d %-9s %s", i, op.kind, nth(op.n))
+		}
+		t.Fatalf("seed %d: %v%s", seed, play(seed, ops), text)
+	}
+}
+
+// Services met one by one, in the order of their creation, get what they get when
+// they are met in one go.
+func TestOneByOneAsInOneGo(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 13))
+		c := newCluster(seed)
+		whole := newCluster(seed)
+		for n := range 14 {
+			s := randomService(rng, n, n)
+			s.Created = epoch.Add(time.Duration(n) * time.Second)
+			c.services[s.Name], whole.services[s.Name] = s, s
+			c.alloc.Update(c.now, []*pharos.Service{s}, nil)
+		}
+		for _, o := range whole.begin() {
+			if was, _ := c.alloc.Claim(o.Service.Name); render(was) != render(o) {
+				t.Fatalf("seed %d: one by one %s gets %s, in one go %s", seed, o.Service.Name, render(was), render(o))
+			}
 		}
 	}
 }
@@ -272,9 +334,9 @@ func TestOutcomeDoesNotDependOnTheOrderOfABatch(t *testing.T) {
 			rng.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
 			rng.Shuffle(len(pools), func(i, j int) { pools[i], pools[j] = pools[j], pools[i] })
 			a := New()
-			a.SetPools(pools)
+			a.SetPools(epoch, pools, true)
 			got := map[string]string{}
-			for _, o := range a.Update(slices.Clone(batch), nil) {
+			for _, o := range a.Update(epoch, slices.Clone(batch), nil) {
 				got[o.Service.Name.Name] = render(o)
 			}
 			if want == nil {
@@ -286,49 +348,5 @@ func TestOutcomeDoesNotDependOnTheOrderOfABatch(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// 50,000 Services come one by one, each second one goes, and as many come again.
-func BenchmarkFiftyThousand(b *testing.B) {
-	const n = 50_000
-	services := make([]*pharos.Service, n)
-	for i := range services {
-		services[i] = svc(fmt.Sprint(i))
-	}
-	for _, c := range []struct {
-		name string
-		edit func(i int, s *pharos.Service)
-	}{
-		{"alone", func(int, *pharos.Service) {}},
-		{"one sharing key and port", func(_ int, s *pharos.Service) { s.SharingKey = "k" }},
-		{"hundred to an address", func(i int, s *pharos.Service) {
-			s.SharingKey = "k"
-			s.Ports = []pharos.ServicePort{{Protocol: pharos.TCP, Port: uint16(i%100 + 1)}}
-		}},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			for i, s := range services {
-				s.SharingKey = ""
-				c.edit(i, s)
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				a := New()
-				a.SetPools([]pharos.Pool{pool("ten", "10.0.0.0/8")})
-				for _, s := range services {
-					a.Update([]*pharos.Service{s}, nil)
-				}
-				for i := 0; i < n; i += 2 {
-					a.Update(nil, []pharos.Name{services[i].Name})
-				}
-				for i := 0; i < n; i += 2 {
-					if out := a.Update([]*pharos.Service{services[i]}, nil); len(out[0].Addrs) != 1 {
-						b.Fatal(out)
-					}
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(2*n), "ns/change")
-		})
 	}
 }

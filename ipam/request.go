@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/pharoslb/pharos"
@@ -61,105 +62,66 @@ func (f families) String() string {
 	return "IPv4 and IPv6"
 }
 
-// allowed tells which pool lets a claim have just these addresses, or why none
-// does. What the claim holds itself is released before.
-func (a *Allocator) allowed(c *claim, addrs []netip.Addr) (*stock, why.Reason) {
-	refuse := func(format string, args ...any) (*stock, why.Reason) {
-		return nil, why.New(why.AllocationFailed, format, args...)
-	}
+// exactly reports whether there is one address of each family.
+func (f families) exactly(addrs []netip.Addr) bool {
+	return len(addrs) == len(f.all) && !slices.ContainsFunc(f.all, func(f family) bool {
+		return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return familyOf(a) == f })
+	})
+}
+
+func misfit(addrs []netip.Addr, want families) why.Reason {
+	return why.New(why.AllocationFailed, "%s does not fit the Service's families, %s", join(addrs), want)
+}
+
+// requested says why a claim may not have the addresses that its Service asks
+// for. They may be of two pools.
+func (a *Allocator) requested(c *claim, want families) why.Reason {
 	svc := c.Service
-	want, refusal := familiesOf(svc)
-	if refusal.Code != why.OK {
-		return nil, refusal
+	if !want.exactly(svc.Requested) {
+		return misfit(svc.Requested, want)
 	}
-	if len(svc.Requested) > 0 && !(len(addrs) == len(svc.Requested) && subset(addrs, svc.Requested)) {
-		return refuse("%s is requested", join(svc.Requested))
-	}
-	// Requested addresses fit the families exactly; for what is kept, one of two
-	// may do.
-	exact := !want.optional || len(svc.Requested) > 0
-	if len(addrs) > len(want.all) || exact && len(addrs) < len(want.all) || len(addrs) == 2 && familyOf(addrs[0]) == familyOf(addrs[1]) {
-		return refuse("%s does not fit the Service's families, %s", join(addrs), want)
-	}
-	for _, addr := range addrs {
-		if len(want.all) == 1 && familyOf(addr) != want.all[0] {
-			return refuse("%s does not fit the Service's families, %s", addr, want)
+	for _, addr := range svc.Requested {
+		if no := a.obstacle(c, addr, false); no.Code != why.OK {
+			return no
 		}
 	}
-	var from *stock
-	for _, addr := range addrs {
+	for i, addr := range svc.Requested {
 		s := a.pools.of(addr)
-		switch {
-		case s == nil:
-			return refuse("%s is in no pool", addr)
-		case s.pool.AvoidBuggyIPs && pharos.Buggy(addr):
-			return refuse("%s leaves out addresses that end in .0 or .255, as %s does", s, addr)
-		case from != nil && from != s:
-			return refuse("%s are of two pools, %s and %s", join(addrs), from.pool.Name, s.pool.Name)
-		case svc.RequestedPool != "" && svc.RequestedPool != s.pool.Name:
-			return refuse("%s is in %s, not in %s as requested", addr, s, svc.RequestedPool)
+		if !slices.Contains(a.pools.reserved[addr], svc.Name) && s.costs(svc, addr) && s.full(svc, s.taking(svc, svc.Requested[:i])) {
+			return why.New(why.AllocationFailed, "%s", s.exhausted(svc))
 		}
-		if h := a.held[addr]; h != nil {
-			if conflict := h.conflict(c); conflict != "" {
-				return refuse("%s is in use by %s", addr, conflict)
-			}
-		}
-		from = s
 	}
-	return from, why.Reason{}
+	return why.Reason{}
 }
 
-// choose finds addresses for a claim that names none: in the pool that it names,
-// or in the first that has some.
-func (a *Allocator) choose(c *claim, want families) (*stock, []netip.Addr, why.Reason) {
-	candidates := a.pools.byName
-	if name := c.Service.RequestedPool; name != "" {
-		s := a.pools.named(name)
-		if s == nil {
-			return nil, nil, why.New(why.AllocationFailed, "there is no pool %q%s", name, a.pools.others())
-		}
-		candidates = []*stock{s}
-	} else if candidates = a.pools.auto; len(candidates) == 0 {
-		if len(a.pools.byName) == 0 {
-			return nil, nil, why.New(why.AllocationFailed, "no pool is configured")
-		}
-		return nil, nil, why.New(why.AllocationFailed, "every pool has auto-assign off, and the Service names none")
-	}
-	sets := [][]family{want.all}
-	if want.optional {
-		sets = append(sets, want.all[:1], want.all[1:])
-	}
-	for _, set := range sets {
-		for _, s := range candidates {
-			addrs := make([]netip.Addr, 0, len(set))
-			for _, f := range set {
-				if addr, ok := a.lowest(s, f, c); ok {
-					addrs = append(addrs, addr)
-				}
-			}
-			if len(addrs) == len(set) {
-				return s, addrs, why.Reason{}
-			}
-		}
-	}
-	return nil, nil, why.New(why.AllocationFailed, "no free %s address in %s", want, list(candidates))
-}
-
-// list names pools for a message, the first few.
-func list(pools []*stock) string {
+// few names the first few of many.
+func few(names []string) string {
 	const most = 5
-	var names []string
-	for _, s := range pools[:min(len(pools), most)] {
-		names = append(names, s.pool.Name)
-	}
-	text := strings.Join(names, ", ")
-	if len(pools) > most {
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if len(names) > most {
 		text += ", …"
 	}
-	if len(pools) == 1 {
-		return "pool " + text
+	return text
+}
+
+// list names pools for a message.
+func list(pools []*stock) string {
+	var names []string
+	for _, s := range pools {
+		names = append(names, s.pool.Name)
 	}
-	return "pools " + text
+	if len(pools) == 1 {
+		return "pool " + few(names)
+	}
+	return "pools " + few(names)
+}
+
+func names(of []pharos.Name) string {
+	var texts []string
+	for _, n := range of {
+		texts = append(texts, n.String())
+	}
+	return few(texts)
 }
 
 func join(addrs []netip.Addr) string {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/pharoslb/pharos"
-	"github.com/pharoslb/pharos/why"
 )
 
 // groupKey is what the users of one address have in common. Sharing is empty for
@@ -42,10 +41,10 @@ func portsOf(svc *pharos.Service) []port {
 	return ports
 }
 
-// holding is one address in use.
+// holding is one address in use. Without a stock it is of no pool.
 type holding struct {
 	place
-	line  *line
+	stock *stock
 	users []*claim        // never empty
 	ports map[port]*claim // of all users; nil where there is no sharing key
 }
@@ -175,92 +174,4 @@ func (g *group) reopen(p place, ports []port) {
 			s.push(p)
 		}
 	}
-}
-
-// lowest returns the first address of a pool's line that is free, or that the
-// claim may share.
-func (a *Allocator) lowest(s *stock, f family, c *claim) (netip.Addr, bool) {
-	l := &s.lines[f]
-	best, ok := l.free(a.held)
-	if g := l.groups[c.key]; g != nil && c.key.sharing != "" {
-		if shared, found := g.first(c, a.held); found && (!ok || shared.compare(best) < 0) {
-			return shared.addr, true
-		}
-	}
-	return best.addr, ok
-}
-
-// hold lets a claim have the addresses, of which it may hold some already. They
-// have to be allowed.
-func (a *Allocator) hold(c *claim, s *stock, addrs []netip.Addr) {
-	for _, addr := range addrs {
-		h := a.held[addr]
-		if h == nil {
-			l := &s.lines[familyOf(addr)]
-			h = &holding{place: place{a.pools.span(addr).index, addr}, line: l}
-			a.held[addr] = h
-			l.used++
-		}
-		if slices.Contains(h.users, c) {
-			continue
-		}
-		h.users = append(h.users, c)
-		if c.key.sharing == "" {
-			continue
-		}
-		if h.ports == nil {
-			h.ports = map[port]*claim{}
-		}
-		for _, p := range c.ports {
-			h.ports[p] = c
-		}
-		if len(h.users) > 1 {
-			continue
-		}
-		g := h.line.groups[c.key]
-		if g == nil {
-			g = &group{members: map[netip.Addr]place{}}
-			g.forget()
-			h.line.groups[c.key] = g
-		}
-		g.join(h.place)
-	}
-	c.Addrs, c.Pool = slices.Clone(addrs), s.pool.Name
-	c.Reason = why.New(why.IPAllocated, "assigned %s from %s", join(c.Addrs), s)
-	if c.Service.Refused.Code != why.OK {
-		c.Reason = c.Service.Refused
-	}
-}
-
-// release takes all that a claim holds.
-func (a *Allocator) release(c *claim) {
-	for _, addr := range c.Addrs {
-		h := a.held[addr]
-		if h == nil {
-			continue
-		}
-		i := slices.Index(h.users, c)
-		if i < 0 {
-			continue
-		}
-		h.users = slices.Delete(h.users, i, i+1)
-		for _, p := range c.ports {
-			if h.ports[p] == c {
-				delete(h.ports, p)
-			}
-		}
-		if g := h.line.groups[c.key]; g != nil {
-			if len(h.users) > 0 {
-				g.reopen(h.place, c.ports)
-			} else if delete(g.members, addr); len(g.members) == 0 {
-				delete(h.line.groups, c.key)
-			}
-		}
-		if len(h.users) == 0 {
-			delete(a.held, addr)
-			h.line.used--
-			h.line.giveBack(h.place)
-		}
-	}
-	c.Assignment = Assignment{}
 }

@@ -15,8 +15,14 @@ import (
 // pools finds pools by name and by address.
 type pools struct {
 	byName []*stock // sorted
-	auto   []*stock // those that give without being named, sorted
 	spans  []span   // all ranges, sorted by address
+
+	// Pools that give without being named: those for some Services, by priority,
+	// 0 last, and then name; and those for all, by name.
+	pinned, open []*stock
+
+	reserved    map[netip.Addr][]pharos.Name
+	reservedFor map[pharos.Name][]netip.Addr // by the pools' names
 }
 
 type span struct {
@@ -26,9 +32,9 @@ type span struct {
 }
 
 func newPools(ps []pharos.Pool) pools {
-	var out pools
+	out := pools{reserved: map[netip.Addr][]pharos.Name{}, reservedFor: map[pharos.Name][]netip.Addr{}}
 	for _, p := range ps {
-		s := &stock{pool: p}
+		s := &stock{pool: p, usedBy: map[string]map[netip.Addr]int{}}
 		for _, r := range p.Ranges {
 			l := &s.lines[familyOf(r.First)]
 			out.spans = append(out.spans, span{r, s, len(l.ranges)})
@@ -42,11 +48,30 @@ func newPools(ps []pharos.Pool) pools {
 	slices.SortFunc(out.byName, func(s, o *stock) int { return cmp.Compare(s.pool.Name, o.pool.Name) })
 	slices.SortFunc(out.spans, func(s, o span) int { return s.First.Compare(o.First) })
 	for _, s := range out.byName {
-		if !s.pool.ManualOnly {
-			out.auto = append(out.auto, s)
+		switch {
+		case s.pool.ManualOnly:
+		case s.pool.Allocation != nil:
+			out.pinned = append(out.pinned, s)
+		default:
+			out.open = append(out.open, s)
+		}
+		for _, r := range s.pool.Reservations {
+			if s.pool.Contains(r.Addr) && !slices.Contains(out.reserved[r.Addr], r.Service) {
+				out.reserved[r.Addr] = append(out.reserved[r.Addr], r.Service)
+				out.reservedFor[r.Service] = append(out.reservedFor[r.Service], r.Addr)
+			}
 		}
 	}
+	slices.SortStableFunc(out.pinned, func(s, o *stock) int { return cmp.Compare(s.rank(), o.rank()) })
 	return out
+}
+
+// rank orders pinned pools.
+func (s *stock) rank() int {
+	if s.pool.Allocation.Priority == 0 {
+		return math.MaxInt
+	}
+	return s.pool.Allocation.Priority
 }
 
 // named returns the pool of that name, or nil.
@@ -80,8 +105,13 @@ func (p *pools) of(a netip.Addr) *stock {
 
 // stock is one pool's addresses.
 type stock struct {
-	pool  pharos.Pool
-	lines [2]line // by family
+	pool     pharos.Pool
+	lines    [2]line // by family
+	services int     // that hold one of them
+
+	// usedBy are the addresses that the Services of a namespace hold, with how
+	// many hold each. It is kept where there is a quota.
+	usedBy map[string]map[netip.Addr]int
 }
 
 // String returns pool and its name.
@@ -133,18 +163,19 @@ func (l *line) begin(avoid bool) {
 	}
 }
 
-// free returns the first address that isn't held.
-func (l *line) free(held map[netip.Addr]*holding) (place, bool) {
+// free returns the first address that nothing stands in the way of. What becomes
+// available behind the cursor has to be given back.
+func (l *line) free(unavailable func(netip.Addr) bool) (place, bool) {
 	for len(l.back) > 0 {
 		first := l.back[0]
-		if held[first.addr] == nil {
+		if !unavailable(first.addr) {
 			return first, true
 		}
 		heap.Pop(&l.back)
 		delete(l.queued, first.addr)
 	}
 	for !l.done {
-		if held[l.cursor.addr] == nil && !(l.avoid && pharos.Buggy(l.cursor.addr)) {
+		if !(l.avoid && pharos.Buggy(l.cursor.addr)) && !unavailable(l.cursor.addr) {
 			return l.cursor, true
 		}
 		l.advance()
@@ -166,8 +197,8 @@ func (l *line) advance() {
 
 // giveBack notes that an address became free.
 func (l *line) giveBack(p place) {
-	if !l.done && p.compare(l.cursor) >= 0 {
-		return // the cursor will meet it
+	if !l.done && p.compare(l.cursor) >= 0 || l.avoid && pharos.Buggy(p.addr) {
+		return // the cursor will meet it, or nobody may have it
 	}
 	if _, ok := l.queued[p.addr]; ok {
 		return
@@ -191,70 +222,6 @@ func (h *places) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
 	return last
-}
-
-// size counts a range's addresses, up to the largest uint64.
-func size(r pharos.Range, avoid bool) uint64 {
-	if r.First.Is4() {
-		first, last := number(r.First), number(r.Last)
-		n := last - first + 1
-		if avoid {
-			// Of every 256, those that end in 0 and in 255.
-			n -= (last+256)/256 - (first+255)/256
-			n -= (last+1)/256 - first/256
-		}
-		return n
-	}
-	first, last := r.First.As16(), r.Last.As16()
-	high, low := uint64(0), uint64(0)
-	borrow := uint64(0)
-	for i := range 16 {
-		j := 15 - i
-		d := uint64(last[j]) - uint64(first[j]) - borrow
-		borrow = d >> 63
-		if i < 8 {
-			low |= (d & 0xff) << (8 * i)
-		} else {
-			high |= (d & 0xff) << (8 * (i - 8))
-		}
-	}
-	if high > 0 {
-		return math.MaxUint64
-	}
-	return saturate(low, 1)
-}
-
-func number(a netip.Addr) uint64 {
-	b := a.As4()
-	return uint64(b[0])<<24 | uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3])
-}
-
-func saturate(a, b uint64) uint64 {
-	if a > math.MaxUint64-b {
-		return math.MaxUint64
-	}
-	return a + b
-}
-
-// Usage counts one pool's addresses. Totals leave out what AvoidBuggyIPs skips,
-// and end at the largest uint64.
-type Usage struct {
-	Pool      string `json:"pool"`
-	TotalIPv4 uint64 `json:"totalIPv4"`
-	UsedIPv4  uint64 `json:"usedIPv4"`
-	TotalIPv6 uint64 `json:"totalIPv6"`
-	UsedIPv6  uint64 `json:"usedIPv6"`
-}
-
-// Usage returns the counts of every pool, sorted by name. A shared address
-// counts once.
-func (a *Allocator) Usage() []Usage {
-	out := make([]Usage, 0, len(a.pools.byName))
-	for _, s := range a.pools.byName {
-		v4, v6 := &s.lines[ipv4], &s.lines[ipv6]
-		out = append(out, Usage{s.pool.Name, v4.total, v4.used, v6.total, v6.used})
-	}
-	return out
 }
 
 // others names the pools that there are, for who asked for one that is not: the

@@ -22,6 +22,7 @@ const (
 	AdditionalAssignFailed // a dual-stack Service has one address and lacks the other
 	NotEnoughClusterIPs    // two families are required of a Service with one cluster IP
 	NoClusterIPs           // without a cluster IP a Service's families are unknown
+	NoLBIPFamilies         // the status has more than one address of a family
 
 	// The reasons of a speaker, named as MetalLB logs them.
 	NodeAssigned            // announced from this node
@@ -76,6 +77,7 @@ var codes = [...]info{
 	AdditionalAssignFailed:      {"AdditionalAssignFailed", false, "the Service's second family has no address"},
 	NotEnoughClusterIPs:         {"not enough clusterips", true, "the Service requires two families and has one cluster IP"},
 	NoClusterIPs:                {"noclusterIPsIPFamily", true, "the Service has no cluster IP that tells its families"},
+	NoLBIPFamilies:              {"nolbIPsIPFamily", true, "the Service's status has more than one address of a family"},
 	NodeAssigned:                {"nodeAssigned", false, "the address is announced"},
 	NoIPAllocated:               {"noIPAllocated", false, "the Service has no address yet"},
 	IPNotAllowed:                {"ipNotAllowed", true, "the address is in no pool"},

@@ -107,7 +107,7 @@ func showController(w io.Writer, st *controller.Status, _ time.Time) {
 
 	pools := table{{"POOL", "IPV4 IN USE", "OF", "IPV6 IN USE", "OF"}}
 	for _, p := range st.Pools {
-		pools.row(p.Pool, p.UsedIPv4, p.TotalIPv4, p.UsedIPv6, p.TotalIPv6)
+		pools.row(p.Pool, p.IPv4.Used, p.IPv4.Total, p.IPv6.Used, p.IPv6.Total)
 	}
 	pools.write(w)
 

@@ -62,7 +62,7 @@ func statuses() map[string]any {
 		"controller": controller.Status{
 			Synced: true, API: why.New(why.APIUnreachable, "services: connection refused"),
 			Config: controller.ConfigStatus{Loaded: true},
-			Pools:  []ipam.Usage{{Pool: "default", TotalIPv4: 254, UsedIPv4: 2}},
+			Pools:  []ipam.Usage{{Pool: "default", Services: 2, IPv4: ipam.Count{Total: 254, Used: 2, Free: 252}}},
 			Services: []controller.ServiceStatus{
 				{Name: name("ng-svc"), Addresses: []netip.Addr{ip("172.19.100.1")}, Pool: "default", Reason: why.New(why.IPAllocated, "assigned 172.19.100.1 from pool default"), Written: true},
 				{Name: name("next"), Addresses: []netip.Addr{ip("172.19.100.2")}, Pool: "default", Reason: why.New(why.IPAllocated, "assigned 172.19.100.2 from pool default")},

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"math"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -20,7 +21,11 @@ func controllerStatus() controller.Status {
 		Synced: true, Updates: 9, UpdateErrors: 2,
 		Config: controller.ConfigStatus{Loaded: true, Stale: true, Reason: why.Reason{Code: why.ConfigOrphans}},
 		Pools: []ipam.Usage{
-			{Pool: "default", TotalIPv4: 254, UsedIPv4: 2, TotalIPv6: 1<<64 - 1, UsedIPv6: 1}, {Pool: "lan", TotalIPv4: 8},
+			{
+				Pool: "default", Services: 2, IPv4: ipam.Count{Total: 254, Used: 2, Reserved: 3, Cooling: 1, Free: 248},
+				IPv6: ipam.Count{Total: math.MaxInt64, Used: 1, Free: math.MaxInt64},
+			},
+			{Pool: "lan", IPv4: ipam.Count{Total: 8, Free: 8}},
 		},
 		Services: []controller.ServiceStatus{
 			{Name: name("web"), Addresses: []netip.Addr{a("172.19.100.1"), a("fd01::1")}, Pool: "default", Written: true},
