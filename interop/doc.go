@@ -15,7 +15,8 @@
 // cannot tell says why in its row.
 //
 // What our switch hears from each of them as a process of its own is in
-// switch_test.go.
+// switch_test.go, and what FRR makes of a speaker of the product, with every field of
+// its configuration, in speaker_test.go.
 //
 //	                                                               FRR      BIRD     OpenBGPD GoBGP
 //	we dial                                                        yes      yes      yes      yes
