@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// pauses lie between the rounds of announcements: after a take-over or when a link came
-// up there is one at once, and again after 100 ms, 500 ms, 2 s and 5 s. The second makes
+// pauses lie between the rounds, a probe and an announcement each: after a take-over or
+// when a link came up there is one at once, and again after 100 ms, 500 ms, 2 s and 5 s. The second makes
 // up for a lost frame before anybody notices; the last ones are for switches that let
 // frames through only some seconds after a port came up.
 var pauses = [...]time.Duration{100 * time.Millisecond, 400 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}
@@ -25,8 +25,8 @@ const (
 // links, and when it announces them. It never blocks, sleeps, logs or sends.
 //
 // An address is announced on a link from when both are there: it is probed for and
-// announced at once, and again as pauses say. Nobody waits for what the probe brings, as
-// a failover must not wait; somebody who has the address is heard of all the same.
+// announced at once, and again as pauses say. Nobody waits for what a probe brings, as a
+// failover must not wait; somebody who has the address is heard of all the same.
 type Responder struct {
 	period time.Duration
 	links  []LinkStatus
@@ -240,10 +240,7 @@ func (r *Responder) announce(now time.Time, out []Effect) []Effect {
 			break
 		}
 		p := r.due[0]
-		if p.round == 0 || p.round > len(pauses) {
-			out = append(out, Probe{p.link, p.Addr})
-		}
-		out = append(out, Announce{p.link, p.Addr})
+		out = append(out, Probe{p.link, p.Addr}, Announce{p.link, p.Addr})
 		switch {
 		case p.round < len(pauses):
 			p.next = now.Add(pauses[p.round])
@@ -252,7 +249,7 @@ func (r *Responder) announce(now time.Time, out []Effect) []Effect {
 		default:
 			heap.Remove(&r.due, 0)
 		}
-		p.round = min(p.round, len(pauses)) + 1
+		p.round = min(p.round+1, len(pauses))
 		if p.pos >= 0 {
 			heap.Fix(&r.due, p.pos)
 		}

@@ -96,16 +96,16 @@ func TestResponder(t *testing.T) {
 	}{
 		{"a take-over is announced for five seconds", 0, []line{
 			up, held,
-			{0.05, Tick{}, ""}, {0.1, Tick{}, "announce 192.0.2.7 on 1"}, {0.5, Tick{}, "announce 192.0.2.7 on 1"},
-			{2, Tick{}, "announce 192.0.2.7 on 1"}, {5, Tick{}, "announce 192.0.2.7 on 1"}, {3600, Tick{}, ""},
+			{0.05, Tick{}, ""}, {0.1, Tick{}, begins(a, 1)}, {0.5, Tick{}, begins(a, 1)},
+			{2, Tick{}, begins(a, 1)}, {5, Tick{}, begins(a, 1)}, {3600, Tick{}, ""},
 		}},
-		{"and then every period, with a probe", 60, []line{
-			up, held, {0.1, Tick{}, "announce 192.0.2.7 on 1"}, {0.5, Tick{}, "announce 192.0.2.7 on 1"}, {2, Tick{}, "announce 192.0.2.7 on 1"},
-			{5, Tick{}, "announce 192.0.2.7 on 1"}, {64, Tick{}, ""}, {65, Tick{}, begins(a, 1)}, {125, Tick{}, begins(a, 1)}, {185, Tick{}, begins(a, 1)},
+		{"and then every period", 60, []line{
+			up, held, {0.1, Tick{}, begins(a, 1)}, {0.5, Tick{}, begins(a, 1)}, {2, Tick{}, begins(a, 1)},
+			{5, Tick{}, begins(a, 1)}, {64, Tick{}, ""}, {65, Tick{}, begins(a, 1)}, {125, Tick{}, begins(a, 1)}, {185, Tick{}, begins(a, 1)},
 		}},
 		{"what stays is not announced again", 0, []line{
-			up, held, {10, Tick{}, "announce 192.0.2.7 on 1"},
-			{20, announced(a, b), start(b, 1) + ", announce 192.0.2.7 on 1, " + begins(b, 1)},
+			up, held, {10, Tick{}, begins(a, 1)},
+			{20, announced(a, b), start(b, 1) + ", " + begins(a, 1) + ", " + begins(b, 1)},
 			{20, announced(b, a), ""},
 			{20, announced(b), stop(a, 1)},
 			{21, announced(), stop(b, 1)}, {30, Tick{}, ""},
@@ -121,7 +121,7 @@ func TestResponder(t *testing.T) {
 		{"a family is announced where the link has it", 0, []line{
 			{0, links(link(1, without6), link(2, without4)), ""},
 			{0, announced(a, a6), strings.Join([]string{start(a, 1), start(a6, 2), begins(a, 1), begins(a6, 2)}, ", ")},
-			{1, links(link(1, without4), link(2, without4)), strings.Join([]string{stop(a, 1), start(a6, 1), "announce 2001:db8::7 on 2", begins(a6, 1)}, ", ")},
+			{1, links(link(1, without4), link(2, without4)), strings.Join([]string{stop(a, 1), start(a6, 1), begins(a6, 2), begins(a6, 1)}, ", ")},
 		}},
 		{"a link that comes up hears of all", 0, []line{
 			{0, announced(a, b), ""}, {1, Asked{1, addr(a)}, ""},
@@ -131,7 +131,7 @@ func TestResponder(t *testing.T) {
 			{6, links(link(1)), strings.Join([]string{start(a, 1), start(b, 1), begins(a, 1), begins(b, 1)}, ", ")},
 		}},
 		{"a link that was without carrier for a moment hears again, another device too, one under another name does not", 0, []line{
-			up, held, {10, Tick{}, "announce 192.0.2.7 on 1"}, {20, Tick{}, "announce 192.0.2.7 on 1"},
+			up, held, {10, Tick{}, begins(a, 1)}, {20, Tick{}, begins(a, 1)},
 			{30, Links{[]LinkStatus{link(1)}, []int{1, 5}}, begins(a, 1)},
 			{40, links(link(1, func(l *LinkStatus) { l.MAC = foe })), begins(a, 1)},
 			{40, links(link(1, func(l *LinkStatus) { l.MAC, l.Name = foe, "lan" })), ""},
@@ -162,7 +162,7 @@ func TestResponder(t *testing.T) {
 			{5, claim(false, 5), ""}, {6, claim(false, 1), ""}, {11, claim(false, 5), ""}, {12, claim(false, 5), "report 02:00:00:00:09:05 has 192.0.2.7 on eth1"},
 		}},
 		{"an address is defended once in ten seconds", 0, []line{
-			up, held, {6, Tick{}, "announce 192.0.2.7 on 1"}, {20, Tick{}, "announce 192.0.2.7 on 1"},
+			up, held, {6, Tick{}, begins(a, 1)}, {20, Tick{}, begins(a, 1)},
 			{21, Defend{1, addr(a)}, "announce 192.0.2.7 on 1"}, {22, Defend{1, addr(a)}, ""}, {30.9, Defend{1, addr(a)}, ""}, {31, Defend{1, addr(a)}, "announce 192.0.2.7 on 1"},
 			{50, Defend{2, addr(a)}, ""}, {50, Defend{1, addr(b)}, ""},
 		}},
@@ -199,8 +199,8 @@ func TestDeadline(t *testing.T) {
 	for d := r.Deadline(); !d.IsZero(); d = r.Deadline() {
 		now = d
 		at = append(at, now.Sub(t0))
-		if n := len(r.Step(now, Tick{})); n != 2 {
-			t.Errorf("%d announcements at %v", n, now.Sub(t0))
+		if n := len(r.Step(now, Tick{})); n != 4 {
+			t.Errorf("%d effects at %v", n, now.Sub(t0))
 		}
 	}
 	if want := []time.Duration{100e6, 500e6, 2e9, 5e9}; !slices.Equal(at, want) {

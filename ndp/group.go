@@ -34,13 +34,15 @@ func (g *Groups) Add(addr netip.Addr) (group netip.Addr, first bool) {
 	return group, g.users[group] == 1
 }
 
-// Remove takes an address out that was added. last says that its group is needed no
-// more.
+// Remove takes an address out. last says that its group was needed for it, and is needed
+// no more.
 func (g *Groups) Remove(addr netip.Addr) (group netip.Addr, last bool) {
 	group = SolicitedNode(addr)
-	if g.users[group]--; g.users[group] > 0 {
+	n, there := g.users[group]
+	if n > 1 {
+		g.users[group] = n - 1
 		return group, false
 	}
 	delete(g.users, group)
-	return group, true
+	return group, there
 }

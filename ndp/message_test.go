@@ -233,6 +233,7 @@ func TestGroups(t *testing.T) {
 		edge  bool
 	}
 	for i, s := range []step{
+		{g.Remove, vip, "ff02::1:ff00:100", false},
 		{g.Add, vip, "ff02::1:ff00:100", true},
 		{g.Add, other, "ff02::1:ff00:100", false},
 		{g.Add, far, "ff02::1:ff01:100", true},
