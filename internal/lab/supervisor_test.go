@@ -124,7 +124,7 @@ func TestDownOfAHungLab(t *testing.T) {
 		pid, err := strconv.Atoi(child)
 		must(t, err, syscall.Kill(pid, syscall.SIGSTOP))
 	}
-	must(t, s.Down(t.Context(), 200*time.Millisecond))
+	must(t, s.Down(t.Context(), 2*time.Second)) // and as long to die
 	if _, err := os.Stat(s.Dir); err == nil {
 		t.Error("down left the state directory")
 	}

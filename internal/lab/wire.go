@@ -103,6 +103,9 @@ func send(conn *net.UnixConn, value any, with ...*os.File) error {
 func receive(conn *net.UnixConn, value any) ([]*os.File, error) {
 	data, rights := make([]byte, maxPacket), make([]byte, syscall.CmsgSpace(len(files{})*4))
 	n, nr, flags, _, err := conn.ReadMsgUnix(data, rights)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return nil, io.EOF // the other end is gone, and had not read all that it was sent
+	}
 	if err != nil {
 		return nil, err
 	}
