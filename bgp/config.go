@@ -202,6 +202,9 @@ func (c *Config) Validate() error {
 	if c.TTLSecurity == 255 {
 		bad("ttl security of 255 hops would drop nothing")
 	}
+	if c.Device != "" && (c.Passive || c.RemotePrefix.IsValid()) {
+		bad("a peer on device %q is dialed, and not waited for", c.Device)
+	}
 	c.validateDynamic(bad)
 	if c.AddPath > wire.AddPathBoth {
 		bad("additional paths mode %d is none of receive, send and both", c.AddPath)

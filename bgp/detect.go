@@ -31,7 +31,7 @@ func (b *BFD) session(c *Config) bfd.Config {
 		Profile: b.Profile, Auth: b.Auth,
 	}
 	// A link-local address has its own device, which is in the VRF.
-	if s.Bound = c.Device != ""; s.Bound && c.RemoteAddr.Zone() == "" {
+	if s.Bound = c.Device != ""; s.Bound && !c.Unnumbered() && c.RemoteAddr.Zone() == "" {
 		s.Interface = c.Device
 	}
 	return s

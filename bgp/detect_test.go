@@ -3,6 +3,7 @@ package bgp_test
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,3 +120,63 @@ func TestPeersShareAPath(t *testing.T) {
 		}
 	})
 }
+
+// What is asked of the Detector for peers that are bound to a device: a link-local
+// address has a device of its own, and before it is found the peer is as good.
+func TestPathsOnDevices(t *testing.T) {
+	red := func(edit func(*bgp.Config)) bgp.Config {
+		c := conf(hostA, hostB)
+		c.Device, c.LocalAddr, c.BFD = "red", netip.Addr{}, new(bgp.BFD)
+		edit(&c)
+		return c
+	}
+	numbered := red(func(*bgp.Config) {})
+	found := red(func(c *bgp.Config) { c.Name, c.RemoteAddr = "found", netip.MustParseAddr("fe80::2%eth1") })
+	unfound := red(func(c *bgp.Config) { c.Name, c.RemoteAddr, c.Interface = "unfound", netip.Addr{}, "eth2" })
+	plain := red(func(c *bgp.Config) { c.Name, c.Device = "plain", "" })
+	var asked detector
+	s, err := bgp.NewServer(bgp.Options{Dialer: bgptest.NewNet().Dialer(hostA), Detector: &asked})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPeers([]bgp.Config{numbered, found, unfound, plain}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	asked.set = func(list []bfd.Config) {
+		for name, want := range map[string]bfd.Config{
+			numbered.Name: {Interface: "red", Bound: true}, "found": {Bound: true}, "plain": {},
+		} {
+			i := slices.IndexFunc(list, func(c bfd.Config) bool { return c.Name == name })
+			if i < 0 || list[i].Interface != want.Interface || list[i].Bound != want.Bound || list[i].Validate() != nil {
+				t.Errorf("%s: %+v", name, list)
+			}
+		}
+		if len(list) != 3 {
+			t.Errorf("%d paths are watched", len(list))
+		}
+		cancel()
+	}
+	go func() { done <- s.Run(ctx) }()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, c := range []bgp.Config{red(func(c *bgp.Config) { c.Passive = true }), red(func(c *bgp.Config) {
+		c.RemoteAddr, c.RemotePrefix, c.BFD = netip.Addr{}, netip.MustParsePrefix("10.0.0.0/8"), nil
+	})} {
+		if c.Validate() == nil {
+			t.Errorf("a peer that is waited for on a device is valid: %+v", c)
+		}
+	}
+}
+
+// detector is a bgp.Detector that watches nothing.
+type detector struct{ set func([]bfd.Config) }
+
+func (d *detector) Set(list []bfd.Config) error {
+	d.set(list)
+	return nil
+}
+
+func (d *detector) Status() []bfd.SessionStatus { return nil }

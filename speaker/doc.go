@@ -24,5 +24,5 @@
 // Services there are.
 //
 // RFC 4271 §5.1.5 (LOCAL_PREF), §9.2.2.2 (aggregation), RFC 1997 (communities).
-// Start reading at View.Plan, then Speaker.Reconcile.
+// Start reading at View.Plan and View.choose, then Speaker.Reconcile.
 package speaker

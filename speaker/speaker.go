@@ -277,20 +277,3 @@ func (s *Speaker) apply(dirty []netip.Prefix) {
 		s.edge.Sessions.Apply(list)
 	}
 }
-
-// Explain returns every reason for what the node does about a Service, the
-// deciding one last.
-func (s *Speaker) Explain(name pharos.Name) why.Trail {
-	s.mu.Lock()
-	snap, view := s.snap, s.view
-	s.mu.Unlock()
-	svc, ok := snap.Services.Get(name)
-	switch {
-	case !ok:
-		return why.Trail{why.New(why.NotLoadBalancer, "there is no Service %s", name)}
-	case view == nil || !snap.Synced:
-		return why.Trail{{Code: why.NotSynced}}
-	}
-	eps, _ := snap.Endpoints.Get(name)
-	return view.Plan(svc, eps).Trail
-}

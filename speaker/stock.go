@@ -79,7 +79,7 @@ func (v *View) candidate(a *pharos.Advertisement, self *pharos.Node, nodes []*ph
 	for _, n := range nodes {
 		announces := c.offer != nil
 		if n.Name != self.Name {
-			announces = pharos.MatchesAny(a.NodeSelectors, n.Labels) && v.fit(n).Code == why.OK && len(v.peersOf(a, n)) > 0
+			announces = pharos.MatchesAny(a.NodeSelectors, n.Labels) && v.fit(n).Code == why.OK && v.reaches(a, n)
 		}
 		if announces {
 			c.nodes = append(c.nodes, n.Name)

@@ -82,13 +82,22 @@ func (v *View) fit(n *pharos.Node) why.Reason {
 func (v *View) peersOf(a *pharos.Advertisement, n *pharos.Node) []string {
 	var keys []string
 	for i := range v.cfg.Peers {
-		p := &v.cfg.Peers[i]
-		if p.Refused.Code == why.OK && (len(a.Peers) == 0 || slices.Contains(a.Peers, p.Name)) && pharos.MatchesAny(p.NodeSelectors, n.Labels) {
+		if p := &v.cfg.Peers[i]; goesTo(a, p, n) {
 			keys = append(keys, sessionKey(p))
 		}
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// reaches tells whether peersOf returns any.
+func (v *View) reaches(a *pharos.Advertisement, n *pharos.Node) bool {
+	return slices.ContainsFunc(v.cfg.Peers, func(p pharos.Peer) bool { return goesTo(a, &p, n) })
+}
+
+// goesTo tells whether an advertisement goes to a peer of node n.
+func goesTo(a *pharos.Advertisement, p *pharos.Peer, n *pharos.Node) bool {
+	return p.Refused.Code == why.OK && (len(a.Peers) == 0 || slices.Contains(a.Peers, p.Name)) && pharos.MatchesAny(p.NodeSelectors, n.Labels)
 }
 
 // usable tells whether the engine has a session of that key.
