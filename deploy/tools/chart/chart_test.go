@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
@@ -27,9 +28,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+var once = sync.OnceValues(func() (*Chart, error) { return Load(deploy) })
+
 func load(t testing.TB) *Chart {
 	t.Helper()
-	c, err := Load(deploy)
+	c, err := once()
 	if err != nil {
 		t.Fatal(err)
 	}
