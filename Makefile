@@ -31,6 +31,11 @@ bin/pharos-controlplane: $(wildcard controlplane/*.go) controlplane/go.mod contr
 	@.ci/progress "building the Kubernetes control plane (the first time some ten minutes on two cores)" \
 		env CGO_ENABLED=0 $(GO) -C controlplane build -ldflags '$(CPLDFLAGS)' -o $(CURDIR)/$@ .
 
+.PHONY: image
+image: ## build the container image for amd64 and arm64: bin/pharos-image.tar (PUSH=reference sends it to a registry)
+	@mkdir -p bin
+	@$(GO) -C deploy/tools run ./image -version $(VERSION) -out $(CURDIR)/bin/pharos-image.tar $(if $(PUSH),-push $(PUSH))
+
 .PHONY: generate
 generate: ## make anew what is made of others: deep copies, deploy/crds, deploy/pharos.yaml
 	$(GO) generate ./api/...
