@@ -44,15 +44,18 @@ type Pool struct {
 	Allocation *Allocation
 
 	// CoolDown is how long an address that was given back is given to nobody
-	// else; 0: not at all. The Service that had it may have it again.
+	// else; 0: not at all. The Service that had it may have it again. A
+	// controller that starts knows of none.
 	CoolDown time.Duration
 
 	// Reservations keep addresses of the pool for Services, whether those exist
-	// or not. A Service has one of each family at most.
+	// or not, and admit them to it. A Service has one of each family at most. Who
+	// has such an address already keeps it.
 	Reservations []Reservation
 
 	// Quota is how many addresses of the pool the Services of a namespace may
-	// hold together. The key AnyNamespace stands for each one that is not named;
+	// hold together, one that they share counted once. Lowering it takes nothing
+	// away. The key AnyNamespace stands for each one that is not named;
 	// without it, those are not limited.
 	Quota map[string]int
 }

@@ -141,7 +141,11 @@ func TestDualStackKeepsWhatMetalLBWrote(t *testing.T) {
 		svc("b", dual, has("pool1", "198.51.100.3", "2001:db8::1")),
 	}, func(t *testing.T, w *world, _ *Controller) {
 		w.expect(nil, nil)
-		w.put(svc("c", dual, has("pool0", "192.0.2.5")))
+		w.put(svc("c", dual, has("pool0", "192.0.2.5")), svc("d"))
+		w.expect([]string{"default/d 192.0.2.0 pool0"}, []string{
+			"default/c AdditionalAssignFailed: no free IPv6 address in pool pool0, to go with 192.0.2.5",
+			"default/d IPAllocated: assigned 192.0.2.0 from pool pool0"})
+		w.drop("d")
 		w.expect([]string{"default/c 192.0.2.5,2001:db8:: pool0"}, []string{"default/c IPAllocated: assigned 192.0.2.5 from pool pool0 and 2001:db8:: from pool pool1"})
 	})
 }

@@ -10,14 +10,27 @@
 //	                      │                   └── back-off ◄─ what failed
 //	                      └──► Recorder: events
 //
-// The configuration in force is the newest that takes no address away from a
-// Service; one that would is refused, and tried again when addresses are given
-// back. The same holds for the first one after a start: what an earlier run gave
-// out is in the statuses, with its pool beside it.
+// Which configuration is in force is for pharos.Gate to say. A ConfigMap that
+// takes addresses away is refused until they are given back; with resources the
+// Services concerned get others: ClearAssignment, then IPAllocated. No pools at
+// all take nothing away, be it at a start: a list without a pool is what a mistake
+// looks like, and who means it deletes the Services.
+//
+// An address of no pool that an earlier run gave out and the ConfigMap does not
+// have any more stays with its Service over a restart, with a reason beside it.
+//
+// Events are named as MetalLB names them, and told once for each new reason, not
+// with every look at the Service. IPAllocated and ClearAssignment follow the write
+// that they tell of. AllocationFailed: there is no address as the Service asks.
+// AdditionalAssignFailed: it has one family and lacks the other.
+// LoadBalancerFailed: annotations and fields contradict each other; what it has
+// stays. "not enough clusterips" and noclusterIPsIPFamily: its cluster IPs don't
+// tell what it needs. nolbIPsIPFamily: its status has two addresses of a family;
+// MetalLB leaves it there, we keep the first. InternalError has no case.
 //
 // Invariants: nothing is decided before the Snapshot is Synced and a
 // configuration is in force; the work follows what changed, and only Services
-// that wait are asked again when an address is freed; there is one write under
+// that wait are asked again when an address is freed or has cooled down; there is one write under
 // way for a Service at most, and none on top of what it already said; a Service
 // of another load balancer class is never touched.
 //

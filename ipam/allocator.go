@@ -58,6 +58,10 @@ type claim struct {
 	Outcome
 	key   groupKey
 	ports []port
+
+	// adopted says, while it is decided on, that what the claim holds was found
+	// in a status.
+	adopted bool
 }
 
 // New returns an Allocator without pools and claims.
@@ -296,6 +300,7 @@ func (a *Allocator) decide(now time.Time, services []*pharos.Service, freed bool
 
 	outcomes := make([]Outcome, 0, len(all))
 	for _, u := range all {
+		u.adopted = false
 		if u.Lost.Code != why.OK && subset(u.Service.Ingress, u.Addrs) && subset(u.had, u.Addrs) {
 			u.Lost = why.Reason{} // it got the same again
 		}

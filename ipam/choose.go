@@ -10,8 +10,8 @@ import (
 
 // choose finds addresses of the families that a claim lacks and that it names no
 // address of: what is reserved for it, or what a pool has that may serve it. One
-// pool that has both families goes before two pools that have one each. The
-// reason says what is still lacking.
+// pool that has both families goes before two pools that have one each. The reason
+// says what is still lacking.
 func (a *Allocator) choose(c *claim, want families) ([]netip.Addr, why.Reason) {
 	var missing, open []family
 	var picked [2]netip.Addr // by family
@@ -35,6 +35,14 @@ func (a *Allocator) choose(c *claim, want families) ([]netip.Addr, why.Reason) {
 		}
 	}
 	candidates, none := a.candidates(c)
+	if c.adopted && want.optional && beside != nil {
+		// Whoever gave out the one address had no second in its pool, and was
+		// content: a start is no reason to change a status. When something is
+		// given back, other pools are tried as well.
+		if candidates, none = nil, a.excluded(beside, c.Service); none == "" {
+			candidates = []*stock{beside}
+		}
+	}
 	a.pick(c, open, candidates, beside, &picked)
 
 	var addrs []netip.Addr

@@ -173,7 +173,7 @@ func TestAllocation(t *testing.T) {
 			{svc("5", status("192.0.2.9"), requests("192.0.2.10")), "192.0.2.10 of a"},
 			{svc("6", status("192.0.2.11 192.0.2.12")), "192.0.2.11 of a"},
 			{svc("7", status("192.0.2.13"), func(s *pharos.Service) { s.Refused = why.New(why.LoadBalancerFailed, "twice") }), "192.0.2.13 of a, LoadBalancerFailed: twice"},
-			{svc("8", prefer, status("192.0.2.14")), "192.0.2.14 of a, AdditionalAssignFailed: no free IPv6 address in pools a, b, to go with 192.0.2.14"},
+			{svc("8", prefer, status("192.0.2.14")), "192.0.2.14 of a, AdditionalAssignFailed: no free IPv6 address in pool a, to go with 192.0.2.14"},
 		}},
 		{"the last address there is", []pharos.Pool{pool("a", "255.255.255.254/31"), pool("b", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128")}, []step{
 			{svc("1"), "255.255.255.254 of a"}, {svc("2"), "255.255.255.255 of a"}, {svc("3"), "AllocationFailed: no free IPv4 address in pools a, b"},

@@ -34,6 +34,7 @@ func (a *Allocator) keep(c *claim, had []netip.Addr) {
 		}
 		if len(kept) > 0 {
 			a.hold(c, kept)
+			c.adopted = len(had) == 0
 			return
 		}
 	}

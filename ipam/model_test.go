@@ -24,6 +24,10 @@ type cluster struct {
 
 	had   map[pharos.Name][]netip.Addr // what each had at the last check
 	users map[netip.Addr][]pharos.Name // the same by address
+	// adopted are those found with addresses at the last restart: who has one of
+	// two families need not get the other at once.
+	adopted map[pharos.Name]bool
+
 	freed map[netip.Addr]modelledRest  // since the last restart
 	seen  map[pharos.Name][]netip.Addr // statuses before the last operation
 	uids  map[pharos.Name]string       // of those in had
@@ -298,6 +302,9 @@ func (c *cluster) counts(users map[netip.Addr][]pharos.Name) error {
 // without need is meant so that there is nothing for it.
 func (c *cluster) available(s *pharos.Service, o Outcome) ([]netip.Addr, bool) {
 	if o.Reason.Code != why.AllocationFailed && o.Reason.Code != why.AdditionalAssignFailed {
+		return nil, false
+	}
+	if c.adopted[s.Name] && len(o.Addrs) == 1 && !s.RequireDualStack {
 		return nil, false
 	}
 	if len(s.Requested) > 0 {

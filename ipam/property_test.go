@@ -145,7 +145,10 @@ func (c *cluster) setPools(pools []pharos.Pool) { c.pools = pools }
 // begin has a new Allocator learn all that there is, as after a start.
 func (c *cluster) begin() []Outcome {
 	c.alloc = New()
-	c.freed, c.users = map[netip.Addr]modelledRest{}, nil
+	c.freed, c.users, c.adopted = map[netip.Addr]modelledRest{}, nil, map[pharos.Name]bool{}
+	for n, s := range c.services {
+		c.adopted[n] = len(s.Ingress) > 0
+	}
 	c.alloc.SetPools(c.now, c.pools, c.reassign)
 	var namespaces []*pharos.Namespace
 	for _, ns := range c.namespaces {
@@ -163,6 +166,13 @@ func (c *cluster) do(op operation, step int) error {
 	rng := rand.New(rand.NewPCG(op.seed, 9))
 	id := nth(op.n)
 	old := c.services[id]
+	for n, s := range c.services {
+		if o, _ := c.alloc.Claim(n); op.kind == "create" && n == id {
+			delete(c.adopted, n)
+		} else if len(o.Addrs) == 0 && len(s.Ingress) > 0 {
+			c.adopted[n] = true
+		}
+	}
 	c.seen = map[pharos.Name][]netip.Addr{}
 	for n, s := range c.services {
 		c.seen[n] = s.Ingress
@@ -190,6 +200,9 @@ func (c *cluster) do(op operation, step int) error {
 		case "labels":
 			s.Labels = randomService(rng, op.n, 0).Labels
 		}
+		if was := c.alloc.claims[id]; len(was.Addrs) > 0 && !c.alloc.sameClaim(was, &s) {
+			delete(c.adopted, id)
+		}
 		put(&s)
 	case "namespace":
 		ns := randomNamespace(rng, id.Namespace)
@@ -200,6 +213,11 @@ func (c *cluster) do(op operation, step int) error {
 		if !c.reassign { // the gate refuses what takes addresses away
 			if config := (&pharos.Config{Pools: pools}); len(config.Orphans(c.alloc.InUse())) > 0 {
 				return nil
+			}
+		}
+		for n := range c.adopted {
+			if o, _ := c.alloc.Claim(n); len(o.Addrs) > 0 {
+				delete(c.adopted, n)
 			}
 		}
 		c.setPools(pools)
