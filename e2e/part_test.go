@@ -246,20 +246,21 @@ func internalPeer(w world) {
 }
 
 // A profile of the ConfigMap has BFD watch the path. The hold time of three minutes
-// could not be what takes a node without power out of the switch.
+// could not be what takes a node without power out of the switch. Two seconds are
+// enough for no session to fall because the machine is busy.
 func watchedPeer(w world) {
-	w.reconfigure("interface Ethernet1/1\n", "interface Ethernet1/1\n  bfd interval 100 min_rx 100 multiplier 3\n", "remote-as 65211", "remote-as 65211\n    bfd")
+	w.reconfigure("interface Ethernet1/1\n", "interface Ethernet1/1\n  bfd interval 100 min_rx 100 multiplier 20\n", "remote-as 65211", "remote-as 65211\n    bfd")
 	watched := strings.Replace(good, "  my-asn: 65211\n", "  my-asn: 65211\n  hold-time: 180s\n  bfd-profile: fast\n", 1) + `bfd-profiles:
 - name: fast
   receive-interval: 100
   transmit-interval: 100
-  detect-multiplier: 3
+  detect-multiplier: 20
 `
 	w.configure(watched)
 	w.established(w.addrs()...)
 	w.routed(lab.VIP, w.addrs()...)
 	for _, n := range w.Topology().Nodes {
-		w.shows(n.Name, []string{"Up, 300ms"}, product, "status")
+		w.shows(n.Name, []string{"Up, 2s"}, product, "status")
 		w.measures(n.Name, n.Addr.String(), `metallb_bfd_session_up{peer="10.10.2.210"} 1`)
 	}
 	last := w.Topology().Nodes[len(w.Topology().Nodes)-1]
