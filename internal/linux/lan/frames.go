@@ -100,9 +100,9 @@ func (s *Server) asked(h half, addr netip.Addr) bool {
 
 // claimed hands a conflict to Run. The mutex is held.
 func (s *Server) claimed(e layer2.Claimed) {
-	for _, e2 := range s.responder.Step(time.Now(), e) {
+	for _, effect := range s.responder.Step(time.Now(), e) {
 		select {
-		case s.reports <- report{e2.(layer2.Report).Conflict, e.Link}:
+		case s.reports <- report{effect.(layer2.Report).Conflict, e.Link}:
 		default:
 		}
 	}
