@@ -265,6 +265,38 @@ func TestSessionConfig(t *testing.T) {
 	}
 }
 
+// What keeps a session down is told by name: an address or a VRF that the node lacks,
+// a neighbor that nobody found.
+func TestReasonsOfSessionsThatAreDown(t *testing.T) {
+	if err := sandbox.Probe(); err != nil {
+		t.Skip(err)
+	}
+	cfg := base()
+	source, red, link := peer("source", "127.0.0.1"), peer("red", "127.0.0.1"), peer("link", "")
+	source.SourceAddr, red.VRF, link.Interface = addr("192.0.2.77"), "red", "eth9"
+	cfg.Peers = []pharos.Peer{source, red, link}
+	sessions, err := bgp.NewServer(bgp.Options{Dialer: bgptcp.Dialer{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed := newFeed()
+	s, err := New(Options{Node: "n1"}, Edge{Source: feed, Recorder: &notebook{}, Sessions: sessions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, sessions.Run)
+	background(t, s.Run)
+	feed.set(&pharos.Snapshot{Synced: true, Config: cfg, Nodes: cluster(node(1))})
+	until(t, "true true true", func() string {
+		var told []string
+		for i, ses := range s.Status().Sessions {
+			want := []string{"source address 192.0.2.77 is none of this host's", `this host has no network device "red"`, "no neighbor was found on interface eth9 yet"}[i]
+			told = append(told, fmt.Sprint(ses.Reason.Code == why.SessionDown && strings.Contains(ses.Reason.Detail, want)))
+		}
+		return strings.Join(told, " ")
+	})
+}
+
 // Which sessions a node has, and which it must not have: those are told of, and
 // disturb no others.
 func TestSessionsLeftOut(t *testing.T) {
