@@ -46,12 +46,13 @@ const (
 	ConfigLoaded
 	ConfigInvalid // it does not parse, or contradicts itself
 	ConfigMissing
-	ConfigOrphans   // it would take away an address in use
-	SecretMissing   // a Secret that is referred to is not there
-	SessionDown     // a BGP session is not established
-	SysctlWrong     // a kernel setting of the node is not as it must be
-	PortUnavailable // a node port can't be opened
-	APIUnreachable  // the API server does not answer
+	ConfigOrphans    // it would take away an address in use
+	SecretMissing    // a Secret that is referred to is not there
+	ReferenceMissing // another object that is referred to is not there
+	SessionDown      // a BGP session is not established
+	SysctlWrong      // a kernel setting of the node is not as it must be
+	PortUnavailable  // a node port can't be opened
+	APIUnreachable   // the API server does not answer
 
 	// The reasons of a data plane.
 	FrontendTaken    // an older Service answers at the same address and port
@@ -99,6 +100,7 @@ var codes = [...]info{
 	ConfigMissing:               {"configMissing", true, "there is no configuration"},
 	ConfigOrphans:               {"configOrphansAddress", true, "the configuration would take away an address in use; the last good one stays in force"},
 	SecretMissing:               {"secretMissing", true, "a Secret that is referred to does not exist"},
+	ReferenceMissing:            {"referenceMissing", true, "an object that is referred to does not exist"},
 	SessionDown:                 {"sessionDown", true, "the BGP session is not established"},
 	SysctlWrong:                 {"sysctlWrong", true, "a kernel setting of the node is not as it must be"},
 	PortUnavailable:             {"portUnavailable", true, "a port of the node can't be opened"},

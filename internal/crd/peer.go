@@ -1,0 +1,257 @@
+package crd
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/api/v1beta2"
+	"github.com/pharoslb/pharos/internal/meant"
+	"github.com/pharoslb/pharos/internal/rule"
+	"github.com/pharoslb/pharos/why"
+)
+
+// peer is a BGP peer whose password may have to be read from a Secret.
+type peer struct {
+	pharos.Peer
+	secret string // name, in our own namespace; empty: none
+}
+
+const bgpPort = 179
+
+// maxPort is the highest TCP port that the schema of BGPPeer knows.
+const maxPort = 16384
+
+func (s *session) settlePeers() {
+	list := drafts(s, "BGPPeer", s.Peers, s.past.peers, s.readPeer)
+	ours := len(s.config.Peers)
+	s.past.peers = settle(s, list, func(d *draft[peer], v *peer, lastChance bool) (bool, faults) {
+		wrong := s.twins(v, ours)
+		if len(wrong) > 0 {
+			return false, wrong
+		}
+		p := v.Peer
+		if !s.watched(&p, &wrong) && !lastChance {
+			return false, wrong
+		}
+		if p.Refused.Code == why.OK {
+			s.unlock(&p, v.secret, &wrong)
+		}
+		s.config.Peers = append(s.config.Peers, p)
+		return true, wrong
+	})
+	for object := range s.past.profiles {
+		if s.config.BFDProfile(object.Name) == nil {
+			delete(s.past.profiles, object)
+		}
+	}
+	sortByName(s.config.Peers[ours:], func(p pharos.Peer) string { return p.Name })
+}
+
+// twins tells of the peers in force that a peer can't be beside. Peers before
+// ours are the ConfigMap's, whose format knows no such rules but the first two.
+func (s *session) twins(v *peer, ours int) (wrong faults) {
+	for i := range s.config.Peers {
+		other := &s.config.Peers[i]
+		if other.Name == v.Name {
+			wrong.add("metadata.name", "rename one of them", "there is a peer %s already, %s", rule.Quote(v.Name), other.Origin)
+			continue
+		}
+		if !meet(v.NodeSelectors, other.NodeSelectors) {
+			continue
+		}
+		const hint = "correct one of them, or tell them apart by nodeSelectors"
+		switch {
+		case sameSession(&v.Peer, other):
+			field := "spec.peerAddress"
+			if v.Interface != "" {
+				field = "spec.interface"
+			}
+			wrong.add(field, "delete one of them, or tell them apart by nodeSelectors", "%s is the peer of %s already, on the same nodes", place(&v.Peer), other.Origin)
+		case i < ours:
+		case v.VRF == other.VRF && v.LocalAS != other.LocalAS:
+			wrong.add("spec.myASN", hint+"; for one that knows us by another number there is localASN",
+				"%d differs from myASN %d of %s, on the same nodes", v.LocalAS, other.LocalAS, other.Origin)
+		case v.RouterID != other.RouterID && v.RouterID.IsValid() && other.RouterID.IsValid():
+			wrong.add("spec.routerID", hint, "%s differs from routerID %s of %s, on the same nodes", v.RouterID, other.RouterID, other.Origin)
+		}
+	}
+	return wrong
+}
+
+// sameSession reports whether one node can't hold a session with each.
+func sameSession(a, b *pharos.Peer) bool {
+	return a.Addr == b.Addr && a.Interface == b.Interface && a.Port == b.Port && a.SourceAddr == b.SourceAddr && a.VRF == b.VRF
+}
+
+// place is where a peer is, for people.
+func place(p *pharos.Peer) string {
+	text := p.Interface
+	if p.Addr.IsValid() {
+		text = p.Addr.String()
+	}
+	if p.Port != bgpPort {
+		text = netip.AddrPortFrom(p.Addr, p.Port).String()
+	}
+	return text
+}
+
+// watched looks for the peer's BFD profile. A peer without it has no session:
+// its operator relies on BFD.
+func (s *session) watched(p *pharos.Peer, wrong *faults) bool {
+	name := p.BFDProfile
+	there := name == "" || s.config.BFDProfile(name) != nil
+	if last := s.kept[name]; last != nil {
+		if !there {
+			s.config.BFDProfiles = append(s.config.BFDProfiles, *last)
+		}
+		wrong.awaits(why.ReferenceMissing, "spec.bfdProfile", "create it anew, or name another one",
+			"there is no BFDProfile %s any more; what it said stays in force until the program ends", rule.Quote(name))
+		return true
+	}
+	if there {
+		return true
+	}
+	var known []string
+	for _, o := range s.config.BFDProfiles {
+		known = append(known, o.Name)
+	}
+	slices.Sort(known)
+	hint := "there is no session until it is there"
+	if m := meant.Word(name, known); m != "" {
+		hint = "did you mean " + m + "?"
+	}
+	wrong.awaits(why.ReferenceMissing, "spec.bfdProfile", hint, "there is no BFDProfile %s", rule.Quote(name))
+	p.Refused = wrong.last()
+	return false
+}
+
+// unlock reads the peer's password from its Secret. Without it there is no
+// session: never one with an empty password.
+func (s *session) unlock(p *pharos.Peer, secret string, wrong *faults) {
+	if secret == "" {
+		return
+	}
+	got, there := s.Secrets[secret]
+	switch {
+	case !there:
+		wrong.awaits(why.SecretMissing, "spec.passwordSecret", "there is no session until it is there", "there is no Secret %s/%s", s.Namespace, secret)
+	case got.Type != string(corev1.SecretTypeBasicAuth):
+		wrong.awaits(why.SecretMissing, "spec.passwordSecret", "a Secret's type can't be changed: create it anew", "Secret %s/%s is of type %s, must be %s", s.Namespace, secret, rule.Quote(got.Type), corev1.SecretTypeBasicAuth)
+	case got.Password == nil || *got.Password == "":
+		wrong.awaits(why.SecretMissing, "spec.passwordSecret", "", "Secret %s/%s has no value under the key password", s.Namespace, secret)
+	default:
+		if f := rule.Password(got.Password.Reveal()); f != nil {
+			wrong.awaits(why.SecretMissing, "spec.passwordSecret", f.Hint, "the password in Secret %s/%s %s", s.Namespace, secret, f.Reason)
+			break
+		}
+		p.Password = *got.Password
+		return
+	}
+	p.Refused = wrong.last()
+}
+
+func (s *session) readPeer(o *v1beta2.BGPPeer, f *faults) *peer {
+	spec := &o.Spec
+	v := &peer{Peer: pharos.Peer{
+		Name:            o.Name,
+		Origin:          ref("BGPPeer", o).String(),
+		LocalAS:         spec.MyASN,
+		RemoteAS:        spec.ASN,
+		DynamicAS:       pharos.DynamicAS(spec.DynamicASN),
+		Interface:       spec.Interface,
+		Port:            cmp.Or(spec.Port, bgpPort),
+		NodeSelectors:   f.selectors("spec.nodeSelectors", spec.NodeSelectors),
+		Password:        pharos.Secret(spec.Password),
+		EBGPMultiHop:    spec.EBGPMultiHop,
+		BFDProfile:      spec.BFDProfile,
+		LocalASOverride: spec.LocalASN,
+		GracefulRestart: spec.EnableGracefulRestart,
+		VRF:             spec.VRFName,
+		DualStack:       spec.DualStackAddressFamily,
+	}}
+	s.readPlace(spec, v, f)
+	if v.LocalAS == 0 {
+		f.add("spec.myASN", "", "is missing, or 0")
+	}
+	switch {
+	case v.DynamicAS != "" && v.DynamicAS != pharos.Internal && v.DynamicAS != pharos.External:
+		f.add("spec.dynamicASN", "", "%s is neither internal nor external", rule.Quote(string(spec.DynamicASN)))
+	case v.RemoteAS != 0 && v.DynamicAS != "":
+		f.add("spec.dynamicASN", "leave one of them out", "peerASN is given too")
+	case v.RemoteAS == 0 && v.DynamicAS == "":
+		f.add("spec.peerASN", "give it, or dynamicASN", "is missing, or 0")
+	}
+	if v.Port > maxPort {
+		f.add("spec.peerPort", "", "%d is not from 0 to %d", v.Port, maxPort)
+	}
+	readTimers(spec, v, f)
+	f.fits("spec.ebgpMultiHop", rule.MultiHop(&v.Peer, "leave it out, or correct the autonomous systems"))
+	s.readPassword(spec, v, f)
+	return v
+}
+
+// readPlace reads the peer's address or interface, and our own addresses.
+func (s *session) readPlace(spec *v1beta2.BGPPeerSpec, v *peer, f *faults) {
+	address := func(field, text string, only4 bool) (a netip.Addr) {
+		if text != "" {
+			var wrong *rule.Fault
+			a, wrong = rule.Address(text, only4)
+			f.fits(field, wrong)
+		}
+		return a
+	}
+	v.Addr = address("spec.peerAddress", spec.Address, false)
+	v.SourceAddr = address("spec.sourceAddress", spec.SrcAddress, false)
+	v.RouterID = address("spec.routerID", spec.RouterID, true)
+	f.fits("spec.sourceAddress", rule.SourceFamily(v.SourceAddr, v.Addr))
+	switch {
+	case spec.Address != "" && spec.Interface != "":
+		f.add("spec.interface", "leave one of them out", "peerAddress is given too")
+	case spec.Address == "" && spec.Interface == "":
+		f.add("spec.peerAddress", "give it, or interface", "is missing")
+	}
+}
+
+func readTimers(spec *v1beta2.BGPPeerSpec, v *peer, f *faults) {
+	seconds := func(field string, d *metav1.Duration) *time.Duration {
+		if d == nil || !f.fits(field, rule.InSeconds(d.Duration)) {
+			return nil
+		}
+		return &d.Duration
+	}
+	ofHold, ofKeepalive := rule.Timers(&v.Peer, seconds("spec.holdTime", spec.HoldTime), seconds("spec.keepaliveTime", spec.KeepaliveTime))
+	f.fits("spec.holdTime", ofHold)
+	f.fits("spec.keepaliveTime", ofKeepalive)
+	if d := seconds("spec.connectTime", spec.ConnectTime); d != nil {
+		if *d < time.Second || *d%time.Second != 0 || *d > math.MaxUint16*time.Second {
+			f.add("spec.connectTime", "such as 10s", "%s is not whole seconds from 1s to 65535s", *d)
+			return
+		}
+		pause := *d
+		v.ConnectTime = &pause
+	}
+}
+
+// readPassword reads where the password is. Two places are one too many.
+func (s *session) readPassword(spec *v1beta2.BGPPeerSpec, v *peer, f *faults) {
+	f.fits("spec.password", rule.Password(spec.Password))
+	secret := spec.PasswordSecret
+	switch {
+	case secret.Name == "" && secret.Namespace != "":
+		f.add("spec.passwordSecret.name", "", "is missing")
+	case secret.Name == "":
+	case spec.Password != "":
+		f.add("spec.passwordSecret", "leave password out", "password is given too")
+	case secret.Namespace != "" && secret.Namespace != s.Namespace:
+		f.add("spec.passwordSecret.namespace", "only Secrets of "+s.Namespace+" are read: create it there", "%s is another namespace", rule.Quote(secret.Namespace))
+	default:
+		v.secret = secret.Name
+	}
+}
