@@ -1,6 +1,8 @@
 package pharos
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"reflect"
 
@@ -9,8 +11,8 @@ import (
 
 // Gate decides which configuration is in force: the newest one, unless it would
 // take addresses away that are in use. Controller and speaker each have one, so
-// that both decide by one rule. A Gate is a plain value; its zero value has
-// nothing in force.
+// that both decide by one rule, before and after a restart. A Gate is a plain
+// value; its zero value has nothing in force.
 //
 //   - The ConfigMap's configuration (Config.Reassign false) is refused as a whole
 //     while one of the addresses in use would be in no pool.
@@ -18,23 +20,26 @@ import (
 //     speaker waits for that, so that nothing is withdrawn before.
 //   - No pools at all is no order to take every address away: such a
 //     configuration is refused as long as addresses are in use.
-//   - At a start nothing is in force that could be kept, so the newest
-//     configuration is taken, unless it has no pools. What then has an address of
-//     no pool is for package ipam to keep.
+//   - At a start nothing is in force. A controller that refuses gives out nothing
+//     new, and all stays as it is. A speaker would have every Service without
+//     routes because of one: it takes the newest, with the same reason beside it,
+//     and announces what that has a pool for.
 //
 // What is refused is looked at again with every Snapshot, at the cost of one
 // look at the address that stands in the way.
 type Gate struct {
 	Config *Config    // in force; nil: none yet
-	Reason why.Reason // why the newest is not in force; OK where it is
+	Reason why.Reason // why the newest is not in force as it is; OK where it is
 
-	// Waits says that addresses have to be given up before their pool goes even
-	// where they are given anew: it is set by who announces them.
-	Waits bool
+	// Announces is set by a role that announces addresses, and does not give them
+	// out.
+	Announces bool
 
-	accepted *Config // as the Snapshot has it: equal to Config
-	refused  *Config // would orphan blocker
-	blocker  use
+	accepted *Config    // as the Snapshot has it: equal to Config
+	refused  *Config    // would orphan blocker
+	begun    *Config    // accepted at a start, though it may orphan blocker
+	blocker  use        // not valid: begun is yet to be judged
+	orphans  why.Reason // what it stands for
 }
 
 // Uses are the addresses in use, as a role knows them.
@@ -53,56 +58,58 @@ type use struct {
 // Step works a Snapshot in, and reports whether another configuration is in
 // force now.
 func (g *Gate) Step(snap *Snapshot, uses Uses) (changed bool) {
+	g.Reason = snap.Problem // of a still newer one, which cannot even be read
 	switch next := snap.Config; {
 	case next == nil || next == g.accepted:
 		g.refused = nil
-		g.Reason = snap.Problem
 		if next == nil && g.Reason.Code == why.OK {
 			g.Reason = why.Reason{Code: why.ConfigMissing}
 		}
 	case g.Config != nil && reflect.DeepEqual(next, g.Config):
 		// Read anew and the same: what is in force stays, and with it all that was
 		// made of it.
-		g.accepted, g.refused, g.Reason = next, nil, snap.Problem
-	case next == g.refused && uses.Uses(g.blocker.name, g.blocker.addr):
-		if snap.Problem.Code != why.OK { // a still newer one cannot even be read
-			g.Reason = snap.Problem
+		if g.begun == g.accepted {
+			g.begun = next
 		}
+		g.accepted, g.refused = next, nil
+	case g.Announces && g.Config == nil:
+		g.Config, g.accepted, g.begun = next, next, next
+		changed = true
+	case g.mayTake(next) || !g.blocked(next == g.refused, next, uses):
+		g.Config, g.accepted, g.refused, g.begun = next, next, nil, nil
+		changed = true
 	default:
-		if orphans := g.orphans(next, uses); len(orphans) > 0 {
-			g.refused = next
-			g.Reason = orphans[0]
-			if more := len(orphans) - 1; more > 0 {
-				g.Reason = why.New(why.ConfigOrphans, "%s, and %d more", orphans[0], more)
-			}
-			g.Reason.Detail += "; delete the Service or keep the range"
-			if snap.Problem.Code != why.OK {
-				g.Reason = snap.Problem
-			}
-			return false
-		}
-		g.Config, g.accepted, g.refused, g.Reason = next, next, nil, snap.Problem
-		return true
+		g.refused = next
+		g.Reason = cmp.Or(g.Reason, g.orphans)
 	}
-	return false
+	if g.begun != nil && g.begun == snap.Config && snap.Synced {
+		if g.blocked(g.blocker.addr.IsValid(), g.begun, uses) {
+			g.Reason = cmp.Or(g.Reason, g.orphans)
+		} else {
+			g.begun = nil
+		}
+	}
+	return changed
 }
 
-// Refused returns the newest configuration if it would take addresses away, and
-// otherwise nil.
-func (g *Gate) Refused() *Config { return g.refused }
+// mayTake reports whether a configuration may take addresses away.
+func (g *Gate) mayTake(next *Config) bool {
+	return len(next.Pools) > 0 && next.Reassign && !g.Announces
+}
 
-// orphans tells what stands in the way of a configuration, and notes the first
-// of it.
-func (g *Gate) orphans(next *Config, uses Uses) []why.Reason {
-	if len(next.Pools) > 0 && (g.Config == nil || next.Reassign && !g.Waits) {
-		return nil
+// blocked reports whether a configuration would take addresses away, and notes
+// the first one. One that is judged again is blocked as long as that one is in
+// use.
+func (g *Gate) blocked(again bool, next *Config, uses Uses) bool {
+	if again && uses.Uses(g.blocker.name, g.blocker.addr) {
+		return true
 	}
+	g.blocker = use{}
 	used := uses.InUse()
 	orphans := next.Orphans(used)
 	if len(orphans) == 0 {
-		return nil
+		return false
 	}
-	g.blocker = use{}
 	for a, name := range used {
 		if next.PoolOf(a) != nil {
 			continue
@@ -111,13 +118,21 @@ func (g *Gate) orphans(next *Config, uses Uses) []why.Reason {
 			g.blocker = use{a, name}
 		}
 	}
-	return orphans
+	g.orphans = orphans[0]
+	if more := len(orphans) - 1; more > 0 {
+		g.orphans.Detail += fmt.Sprintf(", and %d more", more)
+	}
+	g.orphans.Detail += "; delete the Service or keep the range"
+	return true
 }
 
+// Refused returns the newest configuration if it would take addresses away, and
+// otherwise nil.
+func (g *Gate) Refused() *Config { return g.refused }
+
 // Noted are the addresses in use as far as statuses tell: those that Services of
-// a load balancer class show, and that a pool of Config has. Where Config is nil
-// an address counts where the pool that it was taken from is noted beside it: it
-// may be anybody's otherwise.
+// a load balancer class show with a pool noted beside them, or that a pool of
+// Config, which may be nil, has. Others may be anybody's.
 type Noted struct {
 	Services Map[Name, *Service]
 	Class    string
@@ -155,11 +170,6 @@ func (n Noted) Uses(name Name, addr netip.Addr) bool {
 }
 
 func (n Noted) counts(svc *Service, a netip.Addr) bool {
-	switch {
-	case svc.Type != LoadBalancer || svc.Class != n.Class:
-		return false
-	case n.Config == nil:
-		return svc.AllocatedFrom != ""
-	}
-	return n.Config.PoolOf(a) != nil
+	return svc.Type == LoadBalancer && svc.Class == n.Class &&
+		(svc.AllocatedFrom != "" || n.Config != nil && n.Config.PoolOf(a) != nil)
 }

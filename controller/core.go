@@ -92,7 +92,7 @@ func (c *core) reconcile(now time.Time, snap *pharos.Snapshot) effects {
 	touched = c.leave(gone, others, touched)
 	touched = c.apply(c.relabel(now, snap), touched)
 	if c.pass(snap, &fx) {
-		touched = c.apply(c.setPools(now), touched)
+		touched = c.apply(c.alloc.SetPools(now, c.gate.Config.Pools), touched)
 		if first {
 			for name, svc := range snap.Services.All() {
 				sort(name, svc)
@@ -107,7 +107,7 @@ func (c *core) reconcile(now time.Time, snap *pharos.Snapshot) effects {
 	}
 	touched = c.apply(c.alloc.Update(now, claims, nil), touched)
 	if c.gate.Refused() != nil && c.pass(snap, &fx) { // an edit may have given it back
-		touched = c.apply(c.setPools(now), touched)
+		touched = c.apply(c.alloc.SetPools(now, c.gate.Config.Pools), touched)
 	}
 	c.snap = snap
 	if !first {
@@ -140,10 +140,6 @@ func (c *core) relabel(now time.Time, snap *pharos.Snapshot) []ipam.Outcome {
 		return nil
 	}
 	return c.alloc.SetNamespaces(now, changed, gone)
-}
-
-func (c *core) setPools(now time.Time) []ipam.Outcome {
-	return c.alloc.SetPools(now, c.gate.Config.Pools, c.gate.Config.Reassign)
 }
 
 // pass lets the newest configuration come into force, by the rule of

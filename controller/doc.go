@@ -10,14 +10,13 @@
 //	                      │                   └── back-off ◄─ what failed
 //	                      └──► Recorder: events
 //
-// Which configuration is in force is for pharos.Gate to say. A ConfigMap that
-// takes addresses away is refused until they are given back; with resources the
-// Services concerned get others: ClearAssignment, then IPAllocated. No pools at
-// all take nothing away, be it at a start: a list without a pool is what a mistake
-// looks like, and who means it deletes the Services.
-//
-// An address of no pool that an earlier run gave out and the ConfigMap does not
-// have any more stays with its Service over a restart, with a reason beside it.
+// Which configuration is in force is for pharos.Gate to say, here as in a speaker.
+// A ConfigMap that takes addresses away is refused until they are given back, the
+// first one after a start too: what an earlier run gave out is in the statuses,
+// with its pool beside it. With resources the Services concerned get others:
+// ClearAssignment, then IPAllocated. No pools at all take nothing away, be it at a
+// start: a list without a pool is what a mistake looks like, and who means it
+// deletes the Services.
 //
 // Events are named as MetalLB names them, and told once for each new reason, not
 // with every look at the Service. IPAllocated and ClearAssignment follow the write

@@ -25,9 +25,8 @@ type Outcome struct {
 
 	// Reason is why.IPAllocated where the Service has what it asks for,
 	// why.AdditionalAssignFailed where it lacks a second family it could do
-	// without, why.ConfigOrphans where it keeps an address of no pool, and
-	// otherwise why it has nothing. It may also say what is wrong with a request
-	// while the Service keeps what it had.
+	// without, and otherwise why it has nothing. It may also say what is wrong
+	// with a request while the Service keeps what it had.
 	Reason why.Reason
 
 	// Lost says why the Service does not keep the addresses that it held or that
@@ -43,7 +42,6 @@ type Outcome struct {
 // cooling down.
 type Allocator struct {
 	pools      pools
-	keepStrays bool                         // addresses of no pool may stay
 	namespaces map[string]map[string]string // labels
 	claims     map[pharos.Name]*claim
 	inside     map[string]map[*claim]struct{} // claims by namespace
@@ -77,13 +75,11 @@ func New() *Allocator {
 }
 
 // SetPools replaces the pools and decides on all claims anew, each keeping what
-// it holds where the new pools allow. Without reassign a Service also keeps an
-// address that no pool has any more, if a pool is noted in its status. It returns
-// the outcome of every claim.
-func (a *Allocator) SetPools(now time.Time, ps []pharos.Pool, reassign bool) []Outcome {
+// it holds where the new pools allow. It returns the outcome of every claim.
+func (a *Allocator) SetPools(now time.Time, ps []pharos.Pool) []Outcome {
 	// Claims go on naming what they held: decide takes it for a wish.
 	clear(a.held)
-	a.pools, a.keepStrays = newPools(ps), !reassign
+	a.pools = newPools(ps)
 	a.cooling.retime(func(addr netip.Addr) (time.Duration, bool) {
 		s := a.pools.of(addr)
 		return s.coolDown(), s != nil
@@ -178,22 +174,19 @@ func (a *Allocator) Claim(name pharos.Name) (Outcome, bool) {
 	return c.Outcome, true
 }
 
-// InUse returns every address of a pool that is held, with one Service that
-// holds it.
+// InUse returns every address that is held, with one Service that holds it.
 func (a *Allocator) InUse() map[netip.Addr]pharos.Name {
 	in := make(map[netip.Addr]pharos.Name, len(a.held))
 	for addr, h := range a.held {
-		if h.stock != nil {
-			in[addr] = h.users[0].Service.Name
-		}
+		in[addr] = h.users[0].Service.Name
 	}
 	return in
 }
 
-// Uses reports whether the Service holds the address, and a pool has it.
+// Uses reports whether the Service holds the address.
 func (a *Allocator) Uses(name pharos.Name, addr netip.Addr) bool {
 	c := a.claims[name]
-	return c != nil && slices.Contains(c.Addrs, addr) && a.held[addr].stock != nil
+	return c != nil && slices.Contains(c.Addrs, addr)
 }
 
 // drop forgets a claim, and reports whether it held an address.

@@ -52,7 +52,7 @@ func BenchmarkFiftyThousand(b *testing.B) {
 			for b.Loop() {
 				now := epoch
 				a := New()
-				a.SetPools(now, c.pools, true)
+				a.SetPools(now, c.pools)
 				for _, s := range services {
 					a.Update(now, []*pharos.Service{s}, nil)
 				}
@@ -90,7 +90,7 @@ func BenchmarkStart(b *testing.B) {
 			}
 			for b.Loop() {
 				a := New()
-				a.SetPools(epoch, []pharos.Pool{pool("ten", "10.0.0.0/8")}, true)
+				a.SetPools(epoch, []pharos.Pool{pool("ten", "10.0.0.0/8")})
 				a.Update(epoch, services, nil)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/service")

@@ -35,7 +35,7 @@ func (a *Allocator) choose(c *claim, want families) ([]netip.Addr, why.Reason) {
 		}
 	}
 	candidates, none := a.candidates(c)
-	if c.adopted && want.optional && beside != nil {
+	if c.adopted && want.optional {
 		// Whoever gave out the one address had no second in its pool, and was
 		// content: a start is no reason to change a status. When something is
 		// given back, other pools are tried as well.

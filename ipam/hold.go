@@ -66,11 +66,9 @@ func (a *Allocator) hold(c *claim, addrs []netip.Addr) {
 	for _, addr := range addrs {
 		h := a.held[addr]
 		if h == nil {
-			h = &holding{place: place{addr: addr}}
-			if span := a.pools.span(addr); span != nil {
-				h.index, h.stock = span.index, span.stock
-				h.stock.lines[familyOf(addr)].used++
-			}
+			span := a.pools.span(addr)
+			h = &holding{place: place{span.index, addr}, stock: span.stock}
+			h.stock.lines[familyOf(addr)].used++
 			a.held[addr] = h
 			if a.cooling.stop(addr) && c.key.sharing != "" {
 				a.reclaimed = true
@@ -79,14 +77,12 @@ func (a *Allocator) hold(c *claim, addrs []netip.Addr) {
 		if slices.Contains(h.users, c) {
 			continue
 		}
-		if h.stock != nil && !slices.ContainsFunc(c.Addrs, h.stock.pool.Contains) {
+		if !slices.ContainsFunc(c.Addrs, h.stock.pool.Contains) {
 			h.stock.services++
 		}
 		c.Addrs = append(c.Addrs, addr)
 		h.users = append(h.users, c)
-		if h.stock != nil {
-			h.stock.use(c.Service.Name.Namespace, addr)
-		}
+		h.stock.use(c.Service.Name.Namespace, addr)
 		if c.key.sharing != "" {
 			a.share(c, h)
 		}
@@ -102,7 +98,7 @@ func (a *Allocator) share(c *claim, h *holding) {
 	for _, p := range c.ports {
 		h.ports[p] = c
 	}
-	if len(h.users) > 1 || h.stock == nil || len(a.pools.reserved[h.addr]) > 0 {
+	if len(h.users) > 1 || len(a.pools.reserved[h.addr]) > 0 {
 		return
 	}
 	groups := h.stock.lines[familyOf(h.addr)].groups
@@ -117,28 +113,20 @@ func (a *Allocator) share(c *claim, h *holding) {
 
 // describe says what a claim holds.
 func (a *Allocator) describe(c *claim) {
-	first := a.held[c.Addrs[0]]
-	c.Pool = c.Service.AllocatedFrom
-	if first.stock != nil {
-		c.Pool = first.stock.pool.Name
-	}
+	c.Pool = a.held[c.Addrs[0]].stock.pool.Name
 	text := ""
 	for i, addr := range c.Addrs {
 		if i > 0 {
 			text += " and "
 		}
 		text += addr.String()
-		if s := a.held[addr].stock; s != nil && (i+1 == len(c.Addrs) || a.held[c.Addrs[i+1]].stock != s) {
+		if s := a.held[addr].stock; i+1 == len(c.Addrs) || a.held[c.Addrs[i+1]].stock != s {
 			text += " from " + s.String()
 		}
 	}
 	c.Reason = why.New(why.IPAllocated, "assigned %s", text)
 	for _, addr := range c.Addrs {
-		owners := a.pools.reserved[addr]
-		switch {
-		case a.held[addr].stock == nil:
-			c.Reason = why.New(why.ConfigOrphans, "%s is in no pool, and stays as long as the Service does; have a pool contain it, or delete the Service", addr)
-		case len(owners) > 0 && !slices.Contains(owners, c.Service.Name):
+		if owners := a.pools.reserved[addr]; len(owners) > 0 && !slices.Contains(owners, c.Service.Name) {
 			c.Reason.Detail += fmt.Sprintf("; %s is reserved for %s, and this Service keeps it until it gives it up", addr, names(owners))
 		}
 	}
@@ -166,9 +154,6 @@ func (a *Allocator) release(c *claim) {
 			delete(a.held, addr)
 		}
 		s := h.stock
-		if s == nil {
-			continue
-		}
 		if s != of {
 			s.services--
 			of = s

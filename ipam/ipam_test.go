@@ -183,7 +183,7 @@ func TestAllocation(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := New()
-			a.SetPools(epoch, c.pools, true)
+			a.SetPools(epoch, c.pools)
 			for _, s := range c.steps {
 				out := a.Update(epoch, []*pharos.Service{s.svc}, nil)
 				if len(out) != 1 || render(out[0]) != s.want {
@@ -209,7 +209,7 @@ func name(n string) pharos.Name { return pharos.Name{Namespace: "default", Name:
 
 func TestFreedAddressGoesToTheOldestThatWaits(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/31")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/31")})
 	a.Update(epoch, []*pharos.Service{svc("1"), svc("2")}, nil)
 	a.Update(epoch, []*pharos.Service{svc("young", created(9))}, nil)
 	a.Update(epoch, []*pharos.Service{svc("old", created(5))}, nil)
@@ -226,7 +226,7 @@ func TestFreedAddressGoesToTheOldestThatWaits(t *testing.T) {
 
 func TestDeletedAndMadeAgainStartsAnew(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")})
 	a.Update(epoch, []*pharos.Service{svc("1"), svc("2")}, nil)
 	a.Update(epoch, nil, []pharos.Name{name("1")})
 	if o := one(t, a, svc("2", func(s *pharos.Service) { s.UID = "later" })); render(o) != "192.0.2.0 of a" {
@@ -236,7 +236,7 @@ func TestDeletedAndMadeAgainStartsAnew(t *testing.T) {
 
 func TestChangedRequestMovesAndSaysWhy(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")})
 	one(t, a, svc("1"))
 	o := one(t, a, svc("1", status("192.0.2.0"), requests("192.0.2.7")))
 	if render(o) != "192.0.2.7 of a" || o.Lost.Detail != "192.0.2.0 is taken back: 192.0.2.7 is requested" {
@@ -251,7 +251,7 @@ func TestChangedRequestMovesAndSaysWhy(t *testing.T) {
 
 func TestSoleUserChangesItsKeyInPlace(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")})
 	one(t, a, svc("1", shares("k", 80)))
 	if o := one(t, a, svc("1", shares("k2", 80))); render(o) != "192.0.2.0 of a" {
 		t.Errorf("alone: got %s", render(o))
@@ -264,7 +264,7 @@ func TestSoleUserChangesItsKeyInPlace(t *testing.T) {
 
 func TestSecondFamilyComesLater(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28 2001:db8::/128")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28 2001:db8::/128")})
 	one(t, a, svc("6", clusterIPs("fd00::1")))
 	if o := one(t, a, svc("1", prefer)); !strings.HasPrefix(render(o), "192.0.2.0 of a, AdditionalAssignFailed") {
 		t.Fatalf("got %s", render(o))
@@ -277,7 +277,7 @@ func TestSecondFamilyComesLater(t *testing.T) {
 
 func TestSwapInOneGo(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")})
 	a.Update(epoch, []*pharos.Service{svc("1", requests("192.0.2.1")), svc("2", requests("192.0.2.2"))}, nil)
 	out := a.Update(epoch, []*pharos.Service{svc("1", requests("192.0.2.2")), svc("2", requests("192.0.2.1"))}, nil)
 	for _, o := range out {
@@ -299,7 +299,7 @@ func TestUsage(t *testing.T) {
 		pool("large", "2001:db8::/64 2001:db8:1::5-2001:db8:1::7"),
 		pool("half", "fd00::/65"),
 		reserved,
-	}, true)
+	})
 	a.Update(epoch, []*pharos.Service{
 		svc("1", shares("k", 1)), svc("2", shares("k", 2)), svc("3"), svc("4", from("small"), prefer),
 		svc("5", clusterIPs("fd00::1"), from("half")), svc("6", from("small")),
@@ -345,7 +345,7 @@ func TestSizeAgreesWithCounting(t *testing.T) {
 // that family stands in a younger one's status.
 func TestSecondFamilyTakesNothingThatIsKept(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("p", "192.0.2.0/29 2001:db8::/125")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("p", "192.0.2.0/29 2001:db8::/125")})
 	older := svc("older", created(1), prefer, status("192.0.2.0"))
 	younger := svc("younger", created(2), clusterIPs("fd00::8"), status("2001:db8::"))
 	got := map[string]string{}

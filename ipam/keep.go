@@ -17,13 +17,11 @@ func (a *Allocator) keep(c *claim, had []netip.Addr) {
 	if !subset(c.Service.Ingress, had) {
 		wishes = [][]netip.Addr{c.Service.Ingress, had}
 	}
-	for i, wish := range wishes {
+	for _, wish := range wishes {
 		if len(wish) == 0 {
 			continue
 		}
-		// An address of no pool stays where it was given out; a status that
-		// somebody edited is no proof of that.
-		kept, refusal := a.keepable(c, wish, i == len(wishes)-1 || len(had) == 0)
+		kept, refusal := a.keepable(c, wish)
 		if refusal.Code != why.OK && c.Lost.Code == why.OK {
 			lost := slices.DeleteFunc(slices.Clone(wish), func(addr netip.Addr) bool { return slices.Contains(kept, addr) })
 			code := why.ClearAssignment
@@ -43,7 +41,7 @@ func (a *Allocator) keep(c *claim, had []netip.Addr) {
 // keepable returns which of the addresses the claim may have further on, and why
 // not the first of those that it may not. Requested addresses are kept all or
 // none.
-func (a *Allocator) keepable(c *claim, wish []netip.Addr, given bool) (kept []netip.Addr, refusal why.Reason) {
+func (a *Allocator) keepable(c *claim, wish []netip.Addr) (kept []netip.Addr, refusal why.Reason) {
 	svc := c.Service
 	want, refusal := familiesOf(svc)
 	if refusal.Code != why.OK {
@@ -59,7 +57,6 @@ func (a *Allocator) keepable(c *claim, wish []netip.Addr, given bool) (kept []ne
 			no = misfit([]netip.Addr{addr}, want)
 		case other >= 0:
 			no = why.New(why.NoLBIPFamilies, "the Service has %s already, and one address of a family is all it may have", kept[other])
-		case given && a.stray(c, addr):
 		default:
 			no = a.obstacle(c, addr, true)
 		}
@@ -75,18 +72,6 @@ func (a *Allocator) keepable(c *claim, wish []netip.Addr, given bool) (kept []ne
 		}
 	}
 	return kept, refusal
-}
-
-// stray reports whether a claim may keep an address though no pool has it: a
-// pool once had, and the configuration is of the kind that takes nothing away.
-func (a *Allocator) stray(c *claim, addr netip.Addr) bool {
-	svc := c.Service
-	if !a.keepStrays || svc.AllocatedFrom == "" || a.pools.of(addr) != nil ||
-		svc.RequestedPool != "" && svc.RequestedPool != svc.AllocatedFrom {
-		return false
-	}
-	h := a.held[addr]
-	return h == nil || h.conflict(c) == ""
 }
 
 // obstacle says why a claim may not have an address, be it given or, with
@@ -132,7 +117,7 @@ func (a *Allocator) obstacle(c *claim, addr netip.Addr, keeping bool) why.Reason
 func (a *Allocator) admitted(c *claim, svc *pharos.Service) bool {
 	for _, addr := range c.Addrs {
 		s := a.pools.of(addr)
-		if s != nil && !slices.Contains(a.pools.reserved[addr], svc.Name) && !a.admits(s, svc) {
+		if !slices.Contains(a.pools.reserved[addr], svc.Name) && !a.admits(s, svc) {
 			return false
 		}
 	}

@@ -17,7 +17,6 @@ import (
 type cluster struct {
 	now        time.Time
 	pools      []pharos.Pool
-	reassign   bool
 	namespaces map[string]*pharos.Namespace
 	services   map[pharos.Name]*pharos.Service
 	alloc      *Allocator
@@ -147,10 +146,8 @@ func (c *cluster) fits(s *pharos.Service, o Outcome) error {
 	for i, a := range o.Addrs {
 		p := c.poolOf(a)
 		switch {
-		case p == nil && c.reassign:
-			return fmt.Errorf("%s is in no pool", a)
 		case p == nil:
-			continue
+			return fmt.Errorf("%s is in no pool", a)
 		case i == 0 && p.Name != o.Pool:
 			return fmt.Errorf("%s is of %s", a, p.Name)
 		case s.RequestedPool != "" && s.RequestedPool != p.Name:
@@ -265,14 +262,8 @@ func (c *cluster) passTime() {
 }
 
 func (c *cluster) counts(users map[netip.Addr][]pharos.Name) error {
-	pooled := 0
-	for a := range users {
-		if c.poolOf(a) != nil {
-			pooled++
-		}
-	}
-	if held := c.alloc.InUse(); len(held) != pooled {
-		return fmt.Errorf("%d addresses are in use, Services have %d", len(held), pooled)
+	if held := c.alloc.InUse(); len(held) != len(users) {
+		return fmt.Errorf("%d addresses are in use, Services have %d", len(held), len(users))
 	}
 	for i, u := range c.alloc.Usage() {
 		p := c.pools[i]

@@ -163,7 +163,7 @@ func TestPolicies(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := New()
 			a.SetNamespaces(epoch, []*pharos.Namespace{{Name: "red", Labels: map[string]string{"team": "red"}}}, nil)
-			a.SetPools(epoch, c.pools, true)
+			a.SetPools(epoch, c.pools)
 			for _, s := range c.steps {
 				if got := render(one(t, a, s.svc)); got != s.want {
 					t.Errorf("%s gets %s\nwant %s", s.svc.Name, got, s.want)
@@ -199,7 +199,7 @@ func TestOnlyTheServicesConcernedAreLookedAtAgain(t *testing.T) {
 	a.SetNamespaces(epoch, label("red"), nil)
 	a.SetPools(epoch, []pharos.Pool{
 		with(pool("red", "192.0.2.0/31"), pinned(pharos.Allocation{NamespaceSelectors: selects("team", "red")})), pool("z", "198.51.100.0/32"),
-	}, true)
+	})
 	for _, s := range []*pharos.Service{svc("1"), svc("2", from("z")), svc("3", in("other")), svc("4", from("red"))} {
 		one(t, a, s)
 	}
@@ -214,7 +214,7 @@ func TestOnlyTheServicesConcernedAreLookedAtAgain(t *testing.T) {
 // a byte of a status changes. Later it is had of any.
 func TestSecondFamilyOfAnotherPoolIsNoMatterOfAStart(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("four", "192.0.2.0/28"), pool("six", "2001:db8::/126"), pool("two", "198.51.100.0/28 2001:db8:1::/126")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("four", "192.0.2.0/28"), pool("six", "2001:db8::/126"), pool("two", "198.51.100.0/28 2001:db8:1::/126")})
 	expectOutcomes(t, a.Update(epoch, []*pharos.Service{svc("1", prefer, status("192.0.2.3")), svc("2", prefer, status("198.51.100.3")), svc("3")}, nil),
 		"1: 192.0.2.3 of four, AdditionalAssignFailed: no free IPv6 address in pool four, to go with 192.0.2.3",
 		"2: 198.51.100.3 and 2001:db8:1:: of two", "3: 192.0.2.0 of four")
@@ -224,24 +224,24 @@ func TestSecondFamilyOfAnotherPoolIsNoMatterOfAStart(t *testing.T) {
 func TestFreedQuotaLetsWaitersGo(t *testing.T) {
 	a := New()
 	pools := []pharos.Pool{with(pool("a", "192.0.2.0/28"), quota(pharos.AnyNamespace, 2))}
-	a.SetPools(epoch, pools, true)
+	a.SetPools(epoch, pools)
 	for _, n := range []string{"1", "2", "3", "4"} {
 		one(t, a, svc(n))
 	}
 	expectOutcomes(t, a.Update(epoch, nil, []pharos.Name{name("1")}), "3: 192.0.2.0 of a")
 	quota(pharos.AnyNamespace, 1)(&pools[0])
-	expectOutcomes(t, a.SetPools(epoch, pools, true), "2: 192.0.2.1 of a", "3: 192.0.2.0 of a",
+	expectOutcomes(t, a.SetPools(epoch, pools), "2: 192.0.2.1 of a", "3: 192.0.2.0 of a",
 		"4: AllocationFailed: no free IPv4 address in pool a; namespace default has used up its quota of pool a, 1")
 	expectOutcomes(t, a.Update(epoch, nil, []pharos.Name{name("2")}))
 	quota("default", 9)(&pools[0])
-	expectOutcomes(t, a.SetPools(epoch, pools, true), "3: 192.0.2.0 of a", "4: 192.0.2.1 of a")
+	expectOutcomes(t, a.SetPools(epoch, pools), "3: 192.0.2.0 of a", "4: 192.0.2.1 of a")
 }
 
 func TestCoolDown(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	a := New()
 	pools := []pharos.Pool{with(pool("a", "192.0.2.0/31"), rests(time.Minute))}
-	a.SetPools(at(0), pools, true)
+	a.SetPools(at(0), pools)
 	a.Update(at(0), []*pharos.Service{svc("1"), svc("2")}, nil)
 	if !a.Deadline().IsZero() {
 		t.Errorf("Step is due at %s, nothing cools down", a.Deadline())
@@ -266,40 +266,17 @@ func TestCoolDown(t *testing.T) {
 	a.Update(at(200), nil, []pharos.Name{name("2")})
 	expectOutcomes(t, a.Update(at(201), []*pharos.Service{svc("5", created(9))}, nil), "5: AllocationFailed: no free IPv4 address in pool a")
 	rests(2 * time.Minute)(&pools[0])
-	a.SetPools(at(210), pools, true)
+	a.SetPools(at(210), pools)
 	if !a.Deadline().Equal(at(320)) {
 		t.Errorf("with a longer cool-down Step is due at %s", a.Deadline())
 	}
 	rests(0)(&pools[0])
-	expectOutcomes(t, a.SetPools(at(211), pools, true), "3: 192.0.2.0 of a", "4: AllocationFailed: 192.0.2.0 is in use by default/3", "5: 192.0.2.1 of a")
-}
-
-func TestAddressesOfNoPool(t *testing.T) {
-	a := New()
-	noted := func(s *pharos.Service) { s.AllocatedFrom = "gone" }
-	all := []*pharos.Service{
-		svc("1", status("203.0.113.1"), noted), svc("2", status("203.0.113.1"), noted), svc("3", status("203.0.113.3")),
-		svc("4", prefer, status("203.0.113.4 2001:db8::4"), noted),
-	}
-	pools := []pharos.Pool{pool("a", "192.0.2.0/30 2001:db8::/126")}
-	a.SetPools(epoch, pools, false)
-	const stays = " is in no pool, and stays as long as the Service does; have a pool contain it, or delete the Service"
-	expectOutcomes(t, a.Update(epoch, all, nil),
-		"1: 203.0.113.1 of gone, configOrphansAddress: 203.0.113.1"+stays, "2: 192.0.2.0 of a", "3: 192.0.2.1 of a",
-		"4: 203.0.113.4 and 2001:db8::4 of gone, configOrphansAddress: 2001:db8::4"+stays)
-	if in := a.InUse(); len(in) != 2 || a.Uses(name("1"), addr("203.0.113.1")) || !a.Uses(name("2"), addr("192.0.2.0")) {
-		t.Errorf("in use are %v: an address of no pool stands in no configuration's way", in)
-	}
-	// A status that somebody edited while we know better is mended.
-	if o := one(t, a, svc("2", status("203.0.113.9"), noted)); render(o) != "192.0.2.0 of a" || o.Lost.Code != why.ClearAssignment {
-		t.Errorf("edited: %s, lost %s", render(o), o.Lost)
-	}
-	expectOutcomes(t, a.SetPools(epoch, pools, true), "1: 192.0.2.2 of a", "2: 192.0.2.0 of a", "3: 192.0.2.1 of a", "4: 192.0.2.3 and 2001:db8:: of a")
+	expectOutcomes(t, a.SetPools(at(211), pools), "3: 192.0.2.0 of a", "4: AllocationFailed: 192.0.2.0 is in use by default/3", "5: 192.0.2.1 of a")
 }
 
 func TestTwoAddressesOfAFamilyInAStatus(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")}, true)
+	a.SetPools(epoch, []pharos.Pool{pool("a", "192.0.2.0/28")})
 	o := one(t, a, svc("1", status("192.0.2.5 192.0.2.6")))
 	if render(o) != "192.0.2.5 of a" || o.Lost != why.New(why.NoLBIPFamilies, "192.0.2.6 is taken back: the Service has 192.0.2.5 already, and one address of a family is all it may have") {
 		t.Errorf("got %s, lost %v", render(o), o.Lost)
@@ -308,7 +285,7 @@ func TestTwoAddressesOfAFamilyInAStatus(t *testing.T) {
 
 func TestNotice(t *testing.T) {
 	a := New()
-	a.SetPools(epoch, []pharos.Pool{with(pool("a", "192.0.2.0/28"), reserves("web=192.0.2.7"))}, true)
+	a.SetPools(epoch, []pharos.Pool{with(pool("a", "192.0.2.0/28"), reserves("web=192.0.2.7"))})
 	o := one(t, a, svc("1", status("192.0.2.7")))
 	want := "assigned 192.0.2.7 from pool a; 192.0.2.7 is reserved for default/web, and this Service keeps it until it gives it up"
 	if o.Reason != why.New(why.IPAllocated, "%s", want) {

@@ -129,18 +129,16 @@ func history(seed uint64, length int) []operation {
 func newCluster(seed uint64) *cluster {
 	rng := rand.New(rand.NewPCG(seed, 8))
 	c := &cluster{
-		now: epoch, alloc: New(), reassign: seed%2 == 0, namespaces: map[string]*pharos.Namespace{},
+		now: epoch, alloc: New(), namespaces: map[string]*pharos.Namespace{},
 		services: map[pharos.Name]*pharos.Service{}, freed: map[netip.Addr]modelledRest{},
 	}
 	for _, t := range teams {
 		c.namespaces[t] = randomNamespace(rng, t)
 	}
-	c.setPools(randomPools(rng))
+	c.pools = randomPools(rng)
 	c.begin()
 	return c
 }
-
-func (c *cluster) setPools(pools []pharos.Pool) { c.pools = pools }
 
 // begin has a new Allocator learn all that there is, as after a start.
 func (c *cluster) begin() []Outcome {
@@ -149,7 +147,7 @@ func (c *cluster) begin() []Outcome {
 	for n, s := range c.services {
 		c.adopted[n] = len(s.Ingress) > 0
 	}
-	c.alloc.SetPools(c.now, c.pools, c.reassign)
+	c.alloc.SetPools(c.now, c.pools)
 	var namespaces []*pharos.Namespace
 	for _, ns := range c.namespaces {
 		namespaces = append(namespaces, ns)
@@ -210,18 +208,13 @@ func (c *cluster) do(op operation, step int) error {
 		c.write(rng, c.alloc.SetNamespaces(c.now, []*pharos.Namespace{ns}, nil))
 	case "pools":
 		pools := randomPools(rng)
-		if !c.reassign { // the gate refuses what takes addresses away
-			if config := (&pharos.Config{Pools: pools}); len(config.Orphans(c.alloc.InUse())) > 0 {
-				return nil
-			}
-		}
 		for n := range c.adopted {
 			if o, _ := c.alloc.Claim(n); len(o.Addrs) > 0 {
 				delete(c.adopted, n)
 			}
 		}
-		c.setPools(pools)
-		c.write(rng, c.alloc.SetPools(c.now, pools, c.reassign))
+		c.pools = pools
+		c.write(rng, c.alloc.SetPools(c.now, pools))
 	case "wait":
 		c.now = c.now.Add(time.Duration(rng.IntN(8)) * time.Second)
 		due := c.alloc.Deadline()
@@ -232,7 +225,7 @@ func (c *cluster) do(op operation, step int) error {
 		c.write(rng, out)
 	case "restart": // the statuses are all that is left
 		if rng.IntN(3) == 0 {
-			c.setPools(randomPools(rng)) // edited meanwhile
+			c.pools = randomPools(rng) // edited meanwhile
 		}
 		c.write(rng, c.begin())
 	case "settle":
@@ -352,7 +345,7 @@ func TestOutcomeDoesNotDependOnTheOrderOfABatch(t *testing.T) {
 			rng.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
 			rng.Shuffle(len(pools), func(i, j int) { pools[i], pools[j] = pools[j], pools[i] })
 			a := New()
-			a.SetPools(epoch, pools, true)
+			a.SetPools(epoch, pools)
 			got := map[string]string{}
 			for _, o := range a.Update(epoch, slices.Clone(batch), nil) {
 				got[o.Service.Name.Name] = render(o)

@@ -41,7 +41,7 @@ func portsOf(svc *pharos.Service) []port {
 	return ports
 }
 
-// holding is one address in use. Without a stock it is of no pool.
+// holding is one address in use.
 type holding struct {
 	place
 	stock *stock

@@ -85,7 +85,7 @@ func New(opt Options, edge Edge) (*Speaker, error) {
 		snap:  &pharos.Snapshot{},
 		plans: map[pharos.Name]*Plan{},
 		table: newTable(attrTable{}.next()),
-		gate:  pharos.Gate{Waits: true},
+		gate:  pharos.Gate{Announces: true},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
