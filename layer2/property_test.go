@@ -194,3 +194,20 @@ func BenchmarkAsked(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSet is what one address more costs, by how many there are.
+func BenchmarkSet(b *testing.B) {
+	for _, n := range []int{1, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			r := NewResponder(0)
+			r.Step(t0, links(link(1), link(2)))
+			var s Set
+			for i := range n + 1 {
+				s.Announcements = append(s.Announcements, Announcement{Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+			}
+			for i := 0; b.Loop(); i++ {
+				r.Step(t0, Set{s.Announcements[:n+i%2]})
+			}
+		})
+	}
+}

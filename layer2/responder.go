@@ -2,7 +2,6 @@ package layer2
 
 import (
 	"container/heap"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -35,14 +34,20 @@ type Responder struct {
 	due    queue
 	paced  time.Time // nothing is announced before
 	begun  uint64    // rounds of announcements
+	sets   uint64
 	quota  quota
 	answer []Effect
 }
 
 // address is one that is announced, if there is a link for it.
 type address struct {
-	Announcement
 	Counters
+	Addr       netip.Addr
+	interfaces []string // that it may be announced on; none is all
+	wanted     []string // the same, while set is at work
+	mentioned  uint64   // in which of all Sets it was last
+	fresh      bool     // not settled yet
+
 	reach    Reach
 	on       []*presence // in the order of links
 	claims   []claim
@@ -112,39 +117,35 @@ func (r *Responder) Step(now time.Time, e Event) []Effect {
 
 // set takes in what is announced from now on.
 func (r *Responder) set(now time.Time, e Set) (out []Effect) {
-	wanted := make(map[netip.Addr]Announcement, len(e.Announcements))
-	for _, a := range e.Announcements {
-		if !announceable(a.Addr) {
+	r.sets++
+	mentioned := make([]*address, 0, len(e.Announcements)) // in their order, each once
+	for _, w := range e.Announcements {
+		a := r.addrs[w.Addr]
+		switch {
+		case a != nil && a.mentioned == r.sets:
+			a.wanted = either(a.wanted, w.Interfaces)
 			continue
+		case a == nil && !announceable(w.Addr):
+			continue
+		case a == nil:
+			a = &address{Addr: w.Addr, fresh: true}
+			r.addrs[w.Addr] = a
 		}
-		if other, twice := wanted[a.Addr]; !twice {
-			wanted[a.Addr] = a
-		} else {
-			wanted[a.Addr] = merge(other, a)
-		}
+		a.mentioned, a.wanted = r.sets, w.Interfaces
+		mentioned = append(mentioned, a)
 	}
-	for _, a := range r.sorted() {
-		if _, ok := wanted[a.Addr]; !ok {
+	if len(mentioned) < len(r.addrs) {
+		for _, a := range r.sorted(func(a *address) bool { return a.mentioned != r.sets }) {
 			out = r.place(now, a, nil, out)
 			delete(r.addrs, a.Addr)
 		}
 	}
-	for _, w := range e.Announcements { // in their order, each once
-		next, ok := wanted[w.Addr]
-		if !ok {
-			continue
+	for _, a := range mentioned {
+		if a.fresh || !slices.Equal(a.interfaces, a.wanted) {
+			a.fresh, a.interfaces = false, slices.Clone(a.wanted)
+			out = r.settle(now, a, out)
 		}
-		delete(wanted, w.Addr)
-		a := r.addrs[w.Addr]
-		switch {
-		case a == nil:
-			a = &address{}
-			r.addrs[w.Addr] = a
-		case slices.Equal(a.Interfaces, next.Interfaces):
-			continue
-		}
-		a.Announcement = Announcement{next.Addr, slices.Clone(next.Interfaces)}
-		out = r.settle(now, a, out)
+		a.wanted = nil
 	}
 	return out
 }
@@ -155,12 +156,12 @@ func announceable(a netip.Addr) bool {
 		a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// merge allows what one of two Announcements of an address allows.
-func merge(a, b Announcement) Announcement {
-	if len(a.Interfaces) == 0 || len(b.Interfaces) == 0 {
-		return Announcement{Addr: a.Addr}
+// either allows the interfaces that one of two mentions allows; none is all.
+func either(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
 	}
-	return Announcement{a.Addr, slices.Concat(a.Interfaces, b.Interfaces)}
+	return slices.Concat(a, b)
 }
 
 // relink takes in what links there are from now on.
@@ -170,7 +171,7 @@ func (r *Responder) relink(now time.Time, e Links) (out []Effect) {
 	for _, l := range r.links {
 		r.macs[l.MAC] = true
 	}
-	for _, a := range r.sorted() {
+	for _, a := range r.sorted(all) {
 		out = r.settle(now, a, out)
 		for _, p := range a.on {
 			if p.round > 0 && slices.Contains(e.Restarted, p.link) {
@@ -183,7 +184,7 @@ func (r *Responder) relink(now time.Time, e Links) (out []Effect) {
 
 // settle puts an address on the links that it belongs on.
 func (r *Responder) settle(now time.Time, a *address, out []Effect) []Effect {
-	links, reach := LinksFor(r.links, a.Announcement)
+	links, reach := LinksFor(r.links, Announcement{a.Addr, a.interfaces})
 	a.reach = reach
 	return r.place(now, a, links, out)
 }
@@ -257,10 +258,19 @@ func (r *Responder) announce(now time.Time, out []Effect) []Effect {
 	return out
 }
 
-// sorted are all addresses in their order, so that equal input has equal effects.
-func (r *Responder) sorted() []*address {
-	return slices.SortedFunc(maps.Values(r.addrs), func(a, b *address) int { return a.Addr.Compare(b.Addr) })
+// sorted are the addresses that keep says, in their order, so that equal input has
+// equal effects.
+func (r *Responder) sorted(keep func(*address) bool) (out []*address) {
+	for _, a := range r.addrs {
+		if keep(a) {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, func(a, b *address) int { return a.Addr.Compare(b.Addr) })
+	return out
 }
+
+func all(*address) bool { return true }
 
 // find is the address on a link, or nil.
 func (a *address) find(link int) *presence {
@@ -275,7 +285,7 @@ func (a *address) find(link int) *presence {
 // Status is what the Responder does.
 func (r *Responder) Status() Status {
 	s := Status{Links: slices.Clone(r.links), Addresses: make([]AddressStatus, 0, len(r.addrs))}
-	for _, a := range r.sorted() {
+	for _, a := range r.sorted(all) {
 		as := AddressStatus{Addr: a.Addr, Reach: a.reach, Counters: a.Counters}
 		for _, p := range a.on {
 			as.Interfaces = append(as.Interfaces, p.name)
