@@ -51,7 +51,7 @@ type neighbor struct {
 	hold *int
 	// restart offers graceful restart for longer than any test, in both roles,
 	// NOTIFICATIONs included where the daemon knows of them; longLived is stale time
-	// after that. brief is for one second, and four more as long-lived ones.
+	// after that. brief is for one second, and twelve more as long-lived ones.
 	restart, longLived, brief bool
 	// role is the daemon's (RFC 9234), "provider" or "peer".
 	role string
@@ -66,7 +66,7 @@ func (n neighbor) internal() bool { return n.as == switchAS }
 // times are those of graceful restart, in seconds.
 func (n neighbor) times() (restart, longLived int) {
 	if n.brief {
-		return 1, 4
+		return 1, 12
 	}
 	return 120, 120
 }

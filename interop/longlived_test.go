@@ -34,7 +34,7 @@ router bgp 65211
 `)
 			sw.want("show ip bgp 198.18.1.0/24", `path is valid, is best path`)
 			us.wantRoute(l, "198.18.1.0/24", "via 10.10.2.210 dev eth0")
-			sw.want("show ip bgp neighbors 10.10.2.210", `Restart time advertised by peer: 1 seconds`, `Long-lived stale time advertised by peer for IPv4 Unicast: 4 seconds`)
+			sw.want("show ip bgp neighbors 10.10.2.210", `Restart time advertised by peer: 1 seconds`, `Long-lived stale time advertised by peer for IPv4 Unicast: 12 seconds`)
 			d.kill()
 			sw.want("show ip bgp 198.18.1.0/24", `path is valid, is long-lived stale, is best path`)
 			us.wantRoute(l, "198.18.1.0/24", "via 10.10.2.210 dev eth0")
