@@ -99,11 +99,19 @@ func (e *engine) dump() string {
 			if a.LocalPref != nil {
 				pref = fmt.Sprint(*a.LocalPref)
 			}
-			lines = append(lines, fmt.Sprintf("%s %s pref %s %v", peer, p, pref, a.Communities))
+			lines = append(lines, fmt.Sprintf("%s %s pref %s %v%s", peer, p, pref, a.Communities, large(a)))
 		}
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// large writes large communities, if there are any.
+func large(a *bgp.Attrs) string {
+	if len(a.LargeCommunities) == 0 {
+		return ""
+	}
+	return fmt.Sprint(" ", a.LargeCommunities)
 }
 
 // notebook is a Recorder.
@@ -546,12 +554,29 @@ func randomConfig(rnd *rand.Rand) *pharos.Config {
 	if rnd.IntN(2) == 0 {
 		cfg.Advertisements = append(cfg.Advertisements, advert("extra"))
 	}
+	for i := range rnd.IntN(3) { // for some Services, perhaps at odds with others
+		some := advert(fmt.Sprint("some", i), "a", "b")
+		some.ServiceSelectors = app(fmt.Sprint(rnd.IntN(2)), "2")
+		some.AggregationLength = []int{32, 28}[rnd.IntN(2)]
+		some.LargeCommunities = []pharos.LargeCommunity{{Global: uint32(rnd.IntN(2))}}
+		if rnd.IntN(2) == 0 {
+			pref := uint32(rnd.IntN(3) * 100)
+			some.LocalPref = &pref
+		}
+		if rnd.IntN(2) == 0 {
+			some.Peers = []string{"tor1"}
+		}
+		cfg.Advertisements = append(cfg.Advertisements, some)
+	}
 	if rnd.IntN(3) == 0 {
 		cfg.Pools = cfg.Pools[rnd.IntN(2):]
 	}
 	cfg.Peers = cfg.Peers[:rnd.IntN(3)]
 	if len(cfg.Peers) > 0 && rnd.IntN(3) == 0 {
 		cfg.Peers[0].NodeSelectors = onRack("2")
+	}
+	if len(cfg.Peers) > 0 && rnd.IntN(4) == 0 {
+		cfg.Peers[len(cfg.Peers)-1].Refused = why.Reason{Code: why.SecretMissing}
 	}
 	return cfg
 }
@@ -566,6 +591,7 @@ func disturb(rnd *rand.Rand, w *pharos.Snapshot) {
 			svc.Ingress = append(svc.Ingress, addr(fmt.Sprintf("fd01::%d", 1+rnd.IntN(4))))
 		}
 		svc.ExternalLocal = rnd.IntN(3) == 0
+		svc.Labels = map[string]string{"app": fmt.Sprint(rnd.IntN(3))}
 		if rnd.IntN(10) == 0 {
 			svc.Type = pharos.NodePort
 		}
