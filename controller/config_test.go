@@ -111,7 +111,7 @@ func TestCoolDownEnds(t *testing.T) {
 		synctest.Wait()
 		w.drop("a")
 		w.put(svc("b"))
-		w.expect(nil, []string{"default/b AllocationFailed: no free IPv4 address in pool pool0"})
+		w.expect(nil, []string{"default/b AllocationFailed: no free IPv4 address in pool pool0; what was given back of pool pool0 cools down for 10m0s"})
 		if st := c.Status(); st.Pools[0].IPv4.Cooling != 1 || st.Pools[0].IPv4.Free != 0 {
 			t.Errorf("usage is %+v", st.Pools)
 		}

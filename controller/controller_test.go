@@ -62,18 +62,6 @@ func TestNothingIsDecidedBeforeClusterAndConfigurationAreKnown(t *testing.T) {
 	})
 }
 
-// What MetalLB leaves behind is taken over without a single write.
-func TestUpgradeWritesNothing(t *testing.T) {
-	run(t, config("192.0.2.0/28", "2001:db8::/64"), []*pharos.Service{
-		svc("a", has("pool0", "192.0.2.7")),
-		svc("b", has("pool0", "192.0.2.3")),
-		svc("c", has("pool1", "2001:db8::9"), func(s *pharos.Service) { s.ClusterIPs = []netip.Addr{netip.MustParseAddr("fd00::1")} }),
-		svc("d", func(s *pharos.Service) { s.Type = pharos.ClusterIP }),
-	}, func(t *testing.T, w *world, _ *Controller) {
-		w.expect(nil, nil)
-	})
-}
-
 func TestRestartGivesNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, config("192.0.2.0/24"))

@@ -82,6 +82,9 @@ func (a *Allocator) SetPools(now time.Time, ps []pharos.Pool) []Outcome {
 	a.pools = newPools(ps)
 	a.cooling.retime(func(addr netip.Addr) (time.Duration, bool) {
 		s := a.pools.of(addr)
+		if s != nil {
+			s.cooling++
+		}
 		return s.coolDown(), s != nil
 	})
 	a.expire(now)

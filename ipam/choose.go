@@ -67,6 +67,8 @@ func (a *Allocator) choose(c *claim, want families) ([]netip.Addr, why.Reason) {
 		for _, s := range candidates {
 			if s.full(c.Service, s.taking(c.Service, addrs)) {
 				none += "; " + s.exhausted(c.Service)
+			} else if s.cooling > 0 {
+				none += "; what was given back of " + s.String() + " cools down for " + s.coolDown().String()
 			}
 		}
 	}

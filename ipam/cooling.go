@@ -29,7 +29,6 @@ func newCooling() cooling {
 }
 
 func (c *cooling) begin(addr netip.Addr, r rest) {
-	c.stop(addr)
 	c.at[addr] = r
 	c.byService[r.former] = append(c.byService[r.former], addr)
 	heap.Push(&c.ends, end{r.until, addr})
@@ -96,9 +95,21 @@ func (c *cooling) deadline() time.Time {
 // cool begins the cool-down of an address that a Service gave back, where its
 // pool has one and nobody else holds it.
 func (a *Allocator) cool(now time.Time, addr netip.Addr, former pharos.Name) {
-	if d := a.pools.of(addr).coolDown(); d > 0 && a.held[addr] == nil {
+	s := a.pools.of(addr)
+	if d := s.coolDown(); d > 0 && a.held[addr] == nil {
+		a.wake(addr)
 		a.cooling.begin(addr, rest{now, now.Add(d), former})
+		s.cooling++
 	}
+}
+
+// wake ends a cool-down, and reports whether there was one.
+func (a *Allocator) wake(addr netip.Addr) bool {
+	cooled := a.cooling.stop(addr)
+	if s := a.pools.of(addr); cooled && s != nil {
+		s.cooling--
+	}
+	return cooled
 }
 
 // expire ends the cool-downs that are over, and reports whether there were any.
@@ -109,7 +120,7 @@ func (a *Allocator) expire(now time.Time) bool {
 		if !ok || first.at.After(now) {
 			return ended
 		}
-		a.cooling.stop(first.addr)
+		a.wake(first.addr)
 		if s := a.pools.span(first.addr); s != nil {
 			s.stock.lines[familyOf(first.addr)].giveBack(place{s.index, first.addr})
 		}

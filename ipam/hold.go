@@ -70,7 +70,7 @@ func (a *Allocator) hold(c *claim, addrs []netip.Addr) {
 			h = &holding{place: place{span.index, addr}, stock: span.stock}
 			h.stock.lines[familyOf(addr)].used++
 			a.held[addr] = h
-			if a.cooling.stop(addr) && c.key.sharing != "" {
+			if a.wake(addr) && c.key.sharing != "" {
 				a.reclaimed = true
 			}
 		}

@@ -265,8 +265,17 @@ func (c *cluster) counts(users map[netip.Addr][]pharos.Name) error {
 	if held := c.alloc.InUse(); len(held) != len(users) {
 		return fmt.Errorf("%d addresses are in use, Services have %d", len(held), len(users))
 	}
+	cooling := map[string]int{}
+	for a := range c.alloc.cooling.at {
+		if s := c.alloc.pools.of(a); s != nil {
+			cooling[s.pool.Name]++
+		}
+	}
 	for i, u := range c.alloc.Usage() {
 		p := c.pools[i]
+		if s := c.alloc.pools.named(p.Name); s.cooling != cooling[p.Name] {
+			return fmt.Errorf("of %s %d are counted to cool down, %d do", p.Name, s.cooling, cooling[p.Name])
+		}
 		var want [2]int64
 		services := map[pharos.Name]bool{}
 		for a, by := range users {

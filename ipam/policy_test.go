@@ -248,7 +248,7 @@ func TestCoolDown(t *testing.T) {
 	}
 	a.Update(at(10), nil, []pharos.Name{name("1")})
 	expectOutcomes(t, a.Update(at(20), []*pharos.Service{svc("3"), svc("4", requests("192.0.2.0"))}, nil),
-		"3: AllocationFailed: no free IPv4 address in pool a",
+		"3: AllocationFailed: no free IPv4 address in pool a; what was given back of pool a cools down for 1m0s",
 		"4: AllocationFailed: 192.0.2.0 cools down: default/1 gave it back, and nobody else gets it before 2024-01-01 00:01:10 UTC")
 	if !a.Deadline().Equal(at(70)) {
 		t.Errorf("Step is due at %s", a.Deadline())
@@ -264,7 +264,7 @@ func TestCoolDown(t *testing.T) {
 
 	// What is configured holds for what cools down already.
 	a.Update(at(200), nil, []pharos.Name{name("2")})
-	expectOutcomes(t, a.Update(at(201), []*pharos.Service{svc("5", created(9))}, nil), "5: AllocationFailed: no free IPv4 address in pool a")
+	expectOutcomes(t, a.Update(at(201), []*pharos.Service{svc("5", created(9))}, nil), "5: AllocationFailed: no free IPv4 address in pool a; what was given back of pool a cools down for 1m0s")
 	rests(2 * time.Minute)(&pools[0])
 	a.SetPools(at(210), pools)
 	if !a.Deadline().Equal(at(320)) {

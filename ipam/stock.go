@@ -108,6 +108,7 @@ type stock struct {
 	pool     pharos.Pool
 	lines    [2]line // by family
 	services int     // that hold one of them
+	cooling  int     // how many of them cool down
 
 	// usedBy are the addresses that the Services of a namespace hold, with how
 	// many hold each. It is kept where there is a quota.
