@@ -12,9 +12,10 @@ import (
 // announce the pool's addresses, whichever Service has them. It is immutable.
 type Ballot struct {
 	pool    string
-	nodes   []*pharos.Node // by name
-	barred  []why.Reason   // of each node; OK: it may announce
+	nodes   []string     // by name
+	barred  []why.Reason // of each node; OK: it may announce
 	adverts []advert
+	limited bool // an advertisement names interfaces
 }
 
 // advert is an advertisement as the nodes fare with it.
@@ -28,9 +29,10 @@ type advert struct {
 // Nodes may come in any order. Unless ignoreExclude, nodes with pharos.ExcludeLabel may
 // not announce.
 func NewBallot(pool string, nodes []*pharos.Node, adverts []pharos.Advertisement, ignoreExclude bool) *Ballot {
-	b := &Ballot{pool: pool, nodes: slices.Clone(nodes)}
-	slices.SortFunc(b.nodes, func(a, b *pharos.Node) int { return strings.Compare(a.Name, b.Name) })
-	for _, n := range b.nodes {
+	b := &Ballot{pool: pool}
+	nodes = slices.Clone(nodes)
+	slices.SortFunc(nodes, func(a, b *pharos.Node) int { return strings.Compare(a.Name, b.Name) })
+	for _, n := range nodes {
 		var r why.Reason
 		switch {
 		case n.NetworkUnavailable:
@@ -38,15 +40,16 @@ func NewBallot(pool string, nodes []*pharos.Node, adverts []pharos.Advertisement
 		case n.Excluded() && !ignoreExclude:
 			r = why.New(why.NodeLabeledExcludeBalancers, "node %s has label %s", n.Name, pharos.ExcludeLabel)
 		}
-		b.barred = append(b.barred, r)
+		b.nodes, b.barred = append(b.nodes, n.Name), append(b.barred, r)
 	}
 	for i := range adverts {
 		a := &adverts[i]
 		if a.Mode != pharos.Layer2 || !a.Covers(pool) {
 			continue
 		}
-		ad := advert{Advertisement: a, selects: make([]bool, len(b.nodes)), weights: make([]int, len(b.nodes))}
-		for n, node := range b.nodes {
+		ad := advert{Advertisement: a, selects: make([]bool, len(nodes)), weights: make([]int, len(nodes))}
+		b.limited = b.limited || len(a.Interfaces) > 0
+		for n, node := range nodes {
 			ad.selects[n] = pharos.MatchesAny(a.NodeSelectors, node.Labels)
 			for _, p := range a.Preferred {
 				if p.Nodes.Matches(node.Labels) {
@@ -105,7 +108,7 @@ func (b *Ballot) Candidates(r *Request) []Candidate {
 
 // Candidate returns what one node is in the election, or why it is no candidate.
 func (b *Ballot) Candidate(node string, r *Request) (Candidate, why.Reason) {
-	n, known := slices.BinarySearchFunc(b.nodes, node, func(n *pharos.Node, name string) int { return strings.Compare(n.Name, name) })
+	n, known := slices.BinarySearch(b.nodes, node)
 	if !known {
 		return Candidate{}, why.New(why.NoMatchingAdvertisement, "the cluster has no node %s", node)
 	}
@@ -135,7 +138,7 @@ func (b *Ballot) Candidate(node string, r *Request) (Candidate, why.Reason) {
 // candidate judges node n by the advertisements that match the Service. Its code says
 // why the node is no candidate: NotOwner where its speaker is not alive.
 func (b *Ballot) candidate(n int, matching []*advert, r *Request) (Candidate, why.Code) {
-	c := Candidate{Node: b.nodes[n].Name}
+	c := Candidate{Node: b.nodes[n]}
 	selected := false
 	for _, a := range matching {
 		// The preferences of an advertisement count on the nodes that it selects.
@@ -170,11 +173,14 @@ func (b *Ballot) matching(labels map[string]string) []*advert {
 	return list
 }
 
+// Limited reports whether one of the advertisements names interfaces.
+func (b *Ballot) Limited() bool { return b.limited }
+
 // Interfaces returns the interfaces that node may announce the Service's addresses on,
 // sorted: those of all advertisements that select both. Nil, with true: any interface.
 // False: no advertisement does.
 func (b *Ballot) Interfaces(node string, labels map[string]string) ([]string, bool) {
-	n, ok := slices.BinarySearchFunc(b.nodes, node, func(n *pharos.Node, name string) int { return strings.Compare(n.Name, name) })
+	n, ok := slices.BinarySearch(b.nodes, node)
 	if !ok {
 		return nil, false
 	}

@@ -94,6 +94,9 @@ func (q *Quorum) forget(now time.Time) {
 	}
 }
 
+// InTouch reports whether enough of the speakers were heard when Step was called last.
+func (q *Quorum) InTouch() bool { return q.lost.IsZero() }
+
 // Fenced returns what Step returned last.
 func (q *Quorum) Fenced() bool { return q.fenced }
 

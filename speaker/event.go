@@ -21,23 +21,54 @@ func (s *Speaker) tell(was, is *Plan, rebuild bool) {
 	case before && !here:
 		s.log.Info("service withdrawn", "service", was.Service, "reason", "serviceDeleted")
 	}
-	if is == nil || len(is.Nodes) == 0 || spokesman(is.Service, is.Nodes) != s.opt.Node {
+	if is == nil {
 		return
 	}
-	if was != nil && sameAddresses(was, is) && len(was.Nodes) > 0 && (rebuild || slices.Equal(was.Nodes, is.Nodes)) {
+	s.tellSegment(was, is)
+	if len(is.peered) == 0 || spokesman(is.Service, is.peered) != s.opt.Node {
 		return
 	}
-	s.recorder.Service(is.Service, announcement(is.Nodes))
+	if was != nil && sameAddresses(was, is) && len(was.peered) > 0 && (rebuild || slices.Equal(was.peered, is.peered)) {
+		return
+	}
+	s.recorder.Service(is.Service, announcement(is.peered, pharos.BGP))
+}
+
+// tellSegment records what only the owner of a layer 2 address can tell: that it
+// announces it from now on, or that it should and can't.
+func (s *Speaker) tellSegment(was, is *Plan) {
+	_, here := is.over()
+	if before := was != nil; here {
+		if before {
+			_, before = was.over()
+		}
+		if !before || !sameAddresses(was, is) {
+			s.recorder.Service(is.Service, announcement([]string{s.opt.Node}, pharos.Layer2))
+		}
+	}
+	for i := range is.Addresses {
+		seg := is.Addresses[i].Layer2
+		if seg == nil || seg.Owner != s.opt.Node || seg.Here || seg.Reason.Code == why.Fenced || was != nil && was.says(seg.Reason) {
+			continue // of fencing the node itself tells, once
+		}
+		s.recorder.Service(is.Service, seg.Reason)
+		s.log.Warn("address is not announced on layer 2", "service", is.Service, "address", is.Addresses[i].Addr, "reason", seg.Reason.Code, "detail", seg.Reason.String())
+	}
+}
+
+// says reports whether the plan gives that reason for an address on layer 2.
+func (p *Plan) says(r why.Reason) bool {
+	return slices.ContainsFunc(p.Addresses, func(a Address) bool { return a.Layer2 != nil && a.Layer2.Reason == r })
 }
 
 // announcement is the event's text, as MetalLB words it; it names a node each
 // in an event of its own, we all of them in one.
-func announcement(nodes []string) why.Reason {
+func announcement(nodes []string, mode pharos.Mode) why.Reason {
 	noun := "node"
 	if len(nodes) > 1 {
 		noun = "nodes"
 	}
-	return why.New(why.NodeAssigned, "announcing from %s %s with protocol \"bgp\"", noun, names(nodes))
+	return why.New(why.NodeAssigned, "announcing from %s %s with protocol %q", noun, names(nodes), mode)
 }
 
 func sameAddresses(a, b *Plan) bool {
@@ -47,7 +78,7 @@ func sameAddresses(a, b *Plan) bool {
 func addresses(p *Plan) []string {
 	var list []string
 	for _, a := range p.Addresses {
-		if len(a.Routes) > 0 {
+		if len(a.Routes) > 0 || a.here() {
 			list = append(list, a.Addr.String())
 		}
 	}

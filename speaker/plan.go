@@ -21,8 +21,9 @@ type Plan struct {
 	Addresses []Address
 
 	// Nodes are all nodes that announce one of the addresses, sorted, whether
-	// this one does or not.
-	Nodes []string
+	// this one does or not; peered those that do over BGP.
+	Nodes  []string
+	peered []string
 }
 
 // Address is one address of a Service.
@@ -30,7 +31,8 @@ type Address struct {
 	Addr   netip.Addr
 	Pool   string     // empty where none has it
 	Reason why.Reason // NodeAssigned, or why it is not announced from this node
-	Routes []Route    // empty unless announced
+	Routes []Route    // empty unless announced over BGP
+	Layer2 *Segment   // nil: no layer 2 advertisement covers the pool
 }
 
 // Route is a prefix to announce with an Offer's attributes to the Offer's peers.
@@ -41,7 +43,18 @@ type Route struct {
 
 // Announced reports whether this node announces one of the addresses.
 func (p *Plan) Announced() bool {
-	return slices.ContainsFunc(p.Addresses, func(a Address) bool { return len(a.Routes) > 0 })
+	return slices.ContainsFunc(p.Addresses, func(a Address) bool { return len(a.Routes) > 0 || a.here() })
+}
+
+// here reports whether this node announces the address on layer 2.
+func (a *Address) here() bool { return a.Layer2 != nil && a.Layer2.Here }
+
+// over returns the protocols that this node announces one of the addresses over.
+func (p *Plan) over() (bgp, segment bool) {
+	for i := range p.Addresses {
+		bgp, segment = bgp || len(p.Addresses[i].Routes) > 0, segment || p.Addresses[i].here()
+	}
+	return bgp, segment
 }
 
 // reason is the deciding one.
@@ -89,8 +102,12 @@ func (v *View) Plan(svc *pharos.Service, eps *pharos.Endpoints) Plan {
 		if a.Reason.Code == why.OK && decisive {
 			a.Routes, a.Reason = nil, here
 		}
-		if a.Reason.Code == why.OK {
+		v.segment(&p, a, svc, serving)
+		switch {
+		case a.Reason.Code == why.OK, a.here():
 			a.Reason = why.Reason{Code: why.NodeAssigned}
+		case a.Layer2 != nil && !v.pools[a.Pool].peered():
+			a.Reason = a.Layer2.Reason
 		}
 		last = a.Reason
 	}
@@ -98,7 +115,14 @@ func (v *View) Plan(svc *pharos.Service, eps *pharos.Endpoints) Plan {
 		p.Trail = append(p.Trail, last)
 		return p
 	}
-	p.Trail = append(p.Trail, here, why.New(why.NodeAssigned, "announcing from node %q with protocol \"bgp\"", v.opt.Node))
+	p.Trail = append(p.Trail, here)
+	bgp, segment := p.over()
+	if bgp {
+		p.Trail = append(p.Trail, announcement([]string{v.opt.Node}, pharos.BGP))
+	}
+	if segment {
+		p.Trail = append(p.Trail, announcement([]string{v.opt.Node}, pharos.Layer2))
+	}
 	return p
 }
 
@@ -117,7 +141,8 @@ func (v *View) address(p *Plan, a *Address, svc *pharos.Service, serving []strin
 		chosen = &own
 	}
 	a.Pool, a.Reason = pool.Name, chosen.reason
-	p.Nodes = union(p.Nodes, announcers(svc, chosen.announcers(a.Addr), serving))
+	p.peered = union(p.peered, announcers(svc, chosen.announcers(a.Addr), serving))
+	p.Nodes = union(p.Nodes, p.peered)
 	p.Trail = append(p.Trail, why.New(why.OK, "address %s is in pool %s", a.Addr, where(pool.Name, pool.Origin)))
 	if c := chosen.clashFor(a.Addr, v.opt.Node); c != nil {
 		a.Reason = c.reason
@@ -135,9 +160,6 @@ func (v *View) address(p *Plan, a *Address, svc *pharos.Service, serving []strin
 				p.Trail = append(p.Trail, why.New(why.OK, "advertisement %s selects other Services: %s", where(c.Name, c.Origin), anyOf(c.ServiceSelectors)))
 			}
 		}
-	}
-	if st.layer2 && len(chosen.offers) > 0 {
-		p.Trail = append(p.Trail, why.New(why.ProtocolUnsupported, "pool %q is to be announced by layer 2 too, which this version does not do", pool.Name))
 	}
 }
 

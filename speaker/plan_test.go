@@ -127,7 +127,7 @@ func TestPlan(t *testing.T) {
 		{"dual stack from two pools", func(w *world) { w.svc = service("web", "172.19.101.5", "fd01::5") },
 			"172.19.101.5 nodeAssigned 172.19.101.5/32>" + tors + "\nfd01::5 nodeAssigned fd01::5/128>" + tors + "\nnodeAssigned by n1 n2 n3"},
 		{"the same address twice", func(w *world) { w.svc = service("web", "172.19.100.1", "172.19.100.1") }, "172.19.100.1 nodeAssigned 172.19.100.1/32>" + tors + "\nnodeAssigned by n1 n2 n3"},
-		{"layer 2 pool", func(w *world) { w.cfg.Advertisements[0].Mode = pharos.Layer2 }, "172.19.100.1 protocolUnsupported\nprotocolUnsupported by "},
+		{"layer 2 pool", func(w *world) { w.cfg.Advertisements[0].Mode = pharos.Layer2 }, "172.19.100.1 notOwner\nnotOwner by n3"},
 		{"layer 2 and BGP pool", func(w *world) {
 			l2 := advert("l2", "a")
 			l2.Mode = pharos.Layer2

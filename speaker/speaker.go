@@ -1,15 +1,16 @@
 package speaker
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/layer2"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -46,6 +47,10 @@ type Edge struct {
 	// Membership may be nil: there is none.
 	Membership Membership
 
+	// Layer2 announces addresses on the node's links. It may be nil: nothing does. What
+	// it hears of other hosts goes to the Speaker's Conflict.
+	Layer2 layer2.Announcer
+
 	// Log may be nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -70,6 +75,8 @@ type Speaker struct {
 	table  *table
 	lost   bool   // the log says that the own node is unknown
 	status Status // what is not derived from the rest
+
+	segments segments
 }
 
 // New checks the options and starts nothing.
@@ -86,25 +93,14 @@ func New(opt Options, edge Edge) (*Speaker, error) {
 		plans: map[pharos.Name]*Plan{},
 		table: newTable(attrTable{}.next()),
 		gate:  pharos.Gate{Announces: true},
+
+		segments: newSegments(opt),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.status.Config.Reason = why.Reason{Code: why.NotSynced}
 	return s, nil
-}
-
-// Run reconciles with every Snapshot until ctx ends. It takes nothing back
-// then: closing the sessions does, and the engine says goodbye.
-func (s *Speaker) Run(ctx context.Context) error {
-	for {
-		s.Reconcile(s.edge.Source.Snapshot())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.edge.Source.Changed():
-		}
-	}
 }
 
 // Reconcile makes the node announce what the Snapshot says. Its cost grows with
@@ -120,6 +116,8 @@ func (s *Speaker) Reconcile(snap *pharos.Snapshot) {
 	s.snap = snap
 	newConfig := s.pass(snap)
 	newView := s.look(before, newConfig)
+	now := time.Now()
+	concerned := s.meet(now)
 	switch {
 	case !snap.Synced:
 	case s.view == nil:
@@ -128,10 +126,11 @@ func (s *Speaker) Reconcile(snap *pharos.Snapshot) {
 		}
 		s.lost = true
 	case newView || !s.synced:
-		s.rebuild()
+		s.rebuild(now)
 	default:
-		s.update(before)
+		s.update(before, concerned, now)
 	}
+	s.announce(now)
 }
 
 // look makes the View anew where the configuration or a node changed, and
@@ -152,7 +151,7 @@ func (s *Speaker) look(before *pharos.Snapshot, newConfig bool) bool {
 	if newNodes {
 		s.setMembers()
 	}
-	view := NewView(s.opt, s.cfg, s.self, s.snap.Nodes)
+	view := NewView(s.opt, s.cfg, s.self, s.snap.Nodes).among(s.segments.crowd)
 	if view.same(s.view) {
 		return false
 	}
@@ -191,7 +190,10 @@ func (s *Speaker) setMembers() {
 
 // rebuild plans every Service anew. The engine is told all that peers shall
 // have, new ones included, and all that is no longer wanted.
-func (s *Speaker) rebuild() {
+func (s *Speaker) rebuild(now time.Time) {
+	if !s.synced {
+		s.spread(map[pharos.Name]bool{}) // meet did not, as it knew no Services
+	}
 	dirty := make([]netip.Prefix, 0, len(s.table.claims))
 	for prefix := range s.table.claims {
 		dirty = append(dirty, prefix)
@@ -206,10 +208,12 @@ func (s *Speaker) rebuild() {
 		p := s.plan(svc)
 		s.plans[name] = p
 		dirty = s.table.add(p, dirty)
+		s.track(plans[name], p, now)
 		s.tell(plans[name], p, true)
 		delete(plans, name)
 	}
 	for _, p := range plans {
+		s.track(p, nil, now)
 		s.tell(p, nil, true)
 	}
 	s.synced = true
@@ -218,24 +222,34 @@ func (s *Speaker) rebuild() {
 	s.table.attrs.was = nil
 }
 
-// update plans the Services that changed, or whose endpoints did.
-func (s *Speaker) update(before *pharos.Snapshot) {
-	var dirty []netip.Prefix
+// update plans the Services that changed, or whose endpoints did, or that are concerned
+// by something else.
+func (s *Speaker) update(before *pharos.Snapshot, concerned map[pharos.Name]bool, now time.Time) {
+	if concerned == nil {
+		concerned = map[pharos.Name]bool{}
+	}
 	for name := range s.snap.Services.Diff(before.Services) {
-		dirty = s.replan(name, dirty)
+		concerned[name] = true
 	}
 	for name := range s.snap.Endpoints.Diff(before.Endpoints) {
-		if svc, ok := s.snap.Services.Get(name); ok {
-			if was, _ := before.Services.Get(name); was != svc {
-				continue // planned above
-			}
-		}
-		dirty = s.replan(name, dirty)
+		concerned[name] = true
+	}
+	s.replanAll(concerned, now)
+}
+
+// replanAll plans some Services anew.
+func (s *Speaker) replanAll(concerned map[pharos.Name]bool, now time.Time) {
+	if len(concerned) == 0 {
+		return
+	}
+	var dirty []netip.Prefix
+	for name := range concerned {
+		dirty = s.replan(name, dirty, now)
 	}
 	s.apply(dirty)
 }
 
-func (s *Speaker) replan(name pharos.Name, dirty []netip.Prefix) []netip.Prefix {
+func (s *Speaker) replan(name pharos.Name, dirty []netip.Prefix, now time.Time) []netip.Prefix {
 	was := s.plans[name]
 	svc, ok := s.snap.Services.Get(name)
 	var p *Plan
@@ -251,6 +265,7 @@ func (s *Speaker) replan(name pharos.Name, dirty []netip.Prefix) []netip.Prefix 
 	}
 	if p != nil || was != nil {
 		s.status.Updates++
+		s.track(was, p, now)
 		s.tell(was, p, false)
 	}
 	return dirty

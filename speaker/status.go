@@ -13,6 +13,8 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/election"
+	"github.com/pharoslb/pharos/layer2"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -31,6 +33,7 @@ type Status struct {
 	Sessions []Session        `json:"sessions"` // by configured order
 	Services []ServiceStatus  `json:"services"` // of type LoadBalancer, by name
 	Members  MembershipStatus `json:"members"`
+	Layer2   *Layer2Status    `json:"layer2,omitempty"` // nil: nothing is announced there
 }
 
 // ConfigStatus says whether the newest configuration is in force.
@@ -114,14 +117,19 @@ type ServiceStatus struct {
 
 // AddressStatus is one address of a Service.
 type AddressStatus struct {
-	Addr     netip.Addr     `json:"addr"`
-	Pool     string         `json:"pool,omitempty"`
-	Protocol pharos.Mode    `json:"protocol,omitempty"` // empty unless announced
-	Prefixes []netip.Prefix `json:"prefixes,omitempty"` // as announced
-	Reason   why.Reason     `json:"reason"`             // NodeAssigned, or why it is not announced
+	Addr      netip.Addr     `json:"addr"`
+	Pool      string         `json:"pool,omitempty"`
+	Protocols []pharos.Mode  `json:"protocols,omitempty"` // that this node announces it over
+	Prefixes  []netip.Prefix `json:"prefixes,omitempty"`  // as announced over BGP
+	Reason    why.Reason     `json:"reason"`              // NodeAssigned, or why it is not announced
 	// Peers are those of this node that hold one of the prefixes, sorted: what
 	// their sessions have carried, not what is wanted.
 	Peers []string `json:"peers,omitempty"`
+
+	// Owner is the node that announces it on layer 2; empty: none does. Interfaces are
+	// those that the owner, if it is this node, may announce it on; none: any.
+	Owner      string   `json:"owner,omitempty"`
+	Interfaces []string `json:"interfaces,omitempty"`
 }
 
 // Peers are those of this node that hold a route to one of the addresses, sorted.
@@ -156,6 +164,41 @@ func (s *Session) Host() string {
 	return s.Addr.Addr().String()
 }
 
+// Layer2Status is what a node does on layer 2.
+type Layer2Status struct {
+	// Reason says why the node announces nothing: it is fenced, or takes no part; OK
+	// where it may.
+	Reason why.Reason `json:"reason"`
+	// Heard of Counted speakers are heard, for fencing.
+	Heard   int             `json:"heard"`
+	Counted int             `json:"counted"`
+	Policy  election.Policy `json:"policy"` // in force
+	Links   []LinkStatus    `json:"links,omitempty"`
+	// Addresses are those answered for, by address; some may be about to be handed over.
+	Addresses []AnsweredStatus `json:"addresses,omitempty"`
+	Conflicts uint64           `json:"conflicts"` // told of
+}
+
+// LinkStatus is one link of the node.
+type LinkStatus struct {
+	Name  string `json:"name"`
+	MAC   string `json:"mac"`
+	IPv4  string `json:"ipv4"` // layer2.LinkState for addresses of the family
+	IPv6  string `json:"ipv6"`
+	Error string `json:"error,omitempty"`
+}
+
+// AnsweredStatus is one address that the node answers for.
+type AnsweredStatus struct {
+	Addr       netip.Addr `json:"addr"`
+	Reach      string     `json:"reach"`                // layer2.Reach
+	Interfaces []string   `json:"interfaces,omitempty"` // that it is announced on now
+	Requests   uint64     `json:"requests"`             // received
+	Responses  uint64     `json:"responses"`            // sent
+	Gratuitous uint64     `json:"gratuitous"`           // announcements sent unasked
+	Claims     uint64     `json:"claims"`               // of other hosts, received
+}
+
 // Status returns the speaker's state. It may be called from any goroutine.
 func (s *Speaker) Status() Status {
 	s.mu.Lock()
@@ -166,7 +209,11 @@ func (s *Speaker) Status() Status {
 		st.Config.Problems, order = s.view.problems, s.view.sessions
 	}
 	plans := slices.SortedFunc(maps.Values(s.plans), func(a, b *Plan) int { return a.Service.Compare(b.Service) })
+	st.Layer2 = s.layer2Status()
 	s.mu.Unlock()
+	if st.Layer2 != nil {
+		st.Layer2.describe(s.edge.Layer2.Status())
+	}
 
 	st.Services = make([]ServiceStatus, 0, len(plans))
 	held := s.holders(plans, order)
@@ -238,15 +285,53 @@ func serviceStatus(p *Plan, held map[netip.Prefix][]string) ServiceStatus {
 	for _, a := range p.Addresses {
 		as := AddressStatus{Addr: a.Addr, Pool: a.Pool, Reason: a.Reason}
 		for _, r := range a.Routes {
-			as.Protocol = pharos.BGP
 			as.Prefixes = append(as.Prefixes, r.Prefix)
 			as.Peers = union(as.Peers, held[r.Prefix])
+		}
+		if len(a.Routes) > 0 {
+			as.Protocols = append(as.Protocols, pharos.BGP)
+		}
+		if a.here() {
+			as.Protocols = append(as.Protocols, pharos.Layer2)
+			as.Interfaces = a.Layer2.Interfaces
+		}
+		if a.Layer2 != nil {
+			as.Owner = a.Layer2.Owner
 		}
 		slices.SortFunc(as.Prefixes, netip.Prefix.Compare)
 		as.Prefixes = slices.Compact(as.Prefixes)
 		st.Addresses = append(st.Addresses, as)
 	}
 	return st
+}
+
+// layer2Status is what the Speaker itself knows of layer 2.
+func (s *Speaker) layer2Status() *Layer2Status {
+	l := &s.segments
+	if s.edge.Layer2 == nil {
+		return nil
+	}
+	st := &Layer2Status{Reason: l.crowd.reason, Policy: l.crowd.policy, Conflicts: l.conflicts}
+	if st.Reason.Code == why.OK {
+		st.Reason = l.crowd.fenced
+	}
+	st.Heard, st.Counted = l.quorum.Counts()
+	return st
+}
+
+// describe adds what the Announcer knows.
+func (st *Layer2Status) describe(a layer2.Status) {
+	for i := range a.Links {
+		l := &a.Links[i]
+		st.Links = append(st.Links, LinkStatus{Name: l.Name, MAC: l.MAC.String(), IPv4: l.IPv4.String(), IPv6: l.IPv6.String(), Error: l.Err})
+	}
+	for i := range a.Addresses {
+		ad := &a.Addresses[i]
+		st.Addresses = append(st.Addresses, AnsweredStatus{
+			Addr: ad.Addr, Reach: ad.Reach.String(), Interfaces: ad.Interfaces,
+			Requests: ad.Requests, Responses: ad.Responses, Gratuitous: ad.Gratuitous, Claims: ad.Claims,
+		})
+	}
 }
 
 func sessionStatus(ses *session, l *bgp.SessionStatus) Session {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/election"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -13,11 +14,14 @@ import (
 type stock struct {
 	candidates []candidate
 	clashes    []clash
-	selective  bool // an advertisement is for some Services alone
-	layer2     bool // the pool is meant for layer 2, perhaps besides BGP
+	selective  bool             // an advertisement is for some Services alone
+	ballot     *election.Ballot // nil: no advertisement of mode Layer2 covers the pool
 	nodeFit    why.Reason
 	all        choice // what Services get unless selective
 }
+
+// peered reports whether the pool is meant for BGP, perhaps besides layer 2.
+func (st *stock) peered() bool { return len(st.candidates) > 0 }
 
 // candidate is one advertisement of mode BGP that covers a pool.
 type candidate struct {
@@ -55,7 +59,9 @@ func (v *View) stock(pool string, self *pharos.Node, nodes []*pharos.Node) *stoc
 		switch {
 		case !a.Covers(pool):
 		case a.Mode == pharos.Layer2:
-			st.layer2 = true
+			if st.ballot == nil {
+				st.ballot = election.NewBallot(pool, nodes, v.cfg.Advertisements, v.opt.IgnoreExcludeLabel)
+			}
 		default:
 			st.candidates = append(st.candidates, v.candidate(a, self, nodes))
 			st.selective = st.selective || len(a.ServiceSelectors) > 0
@@ -150,8 +156,8 @@ func (v *View) choose(st *stock, pool string, svc *pharos.Service) choice {
 		}
 	}
 	switch {
-	case len(st.candidates) == 0 && st.layer2:
-		c.reason = why.New(why.ProtocolUnsupported, "pool %q is to be announced by layer 2 alone, which this version does not do; give it protocol bgp", pool)
+	case len(st.candidates) == 0 && st.ballot != nil:
+		c.reason = why.New(why.NoMatchingAdvertisement, "no BGP advertisement covers pool %q", pool)
 	case len(st.candidates) == 0:
 		c.reason = why.New(why.NoMatchingAdvertisement, "no advertisement covers pool %q", pool)
 	case !any:

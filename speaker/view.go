@@ -4,9 +4,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/election"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -23,6 +25,12 @@ type Options struct {
 	// ForwardingLost says that the node began to carry traffic anew together with
 	// the speaker, as after a reboot: peers that kept its routes are to drop them.
 	ForwardingLost bool
+	// Policy is how layer 2 elections depart from MetalLB's rule. It applies while all
+	// speakers that are alive have the same one.
+	Policy election.Policy
+	// FenceAfter is how long a node that has lost touch with most of the speakers goes
+	// on answering for layer 2 addresses; 0: for ever.
+	FenceAfter time.Duration
 }
 
 // View is what a configuration means on the nodes of a cluster, as one of them
@@ -34,6 +42,14 @@ type View struct {
 	sessions []session // of this node, those that must not be as well
 	problems []why.Reason
 	pools    map[string]*stock
+	crowd    *crowd // who takes part in elections; not nil
+}
+
+// among returns the View as it is among others that are alive.
+func (v *View) among(c *crowd) *View {
+	out := *v
+	out.crowd = c
+	return &out
 }
 
 // Offer is one advertisement as one node makes it. It is immutable, and shared
@@ -46,7 +62,7 @@ type Offer struct {
 // NewView works out what cfg means for node self, given all nodes of the
 // cluster. A nil cfg is one that was never there.
 func NewView(opt Options, cfg *pharos.Config, self *pharos.Node, nodes pharos.Map[string, *pharos.Node]) *View {
-	v := &View{opt: opt, cfg: cfg, pools: map[string]*stock{}}
+	v := &View{opt: opt, cfg: cfg, pools: map[string]*stock{}, crowd: everybody(opt.Node)}
 	if cfg == nil {
 		return v
 	}
@@ -116,7 +132,7 @@ func (v *View) configs() []bgp.Config {
 	return list
 }
 
-// same reports whether both views decide everything alike.
+// same reports whether both views decide everything alike among the same crowd.
 func (v *View) same(other *View) bool {
 	return other != nil && v.cfg == other.cfg && reflect.DeepEqual(v.sessions, other.sessions) &&
 		slices.Equal(v.problems, other.problems) && reflect.DeepEqual(v.pools, other.pools)

@@ -31,10 +31,9 @@ const (
 	NoMatchingAdvertisement // no advertisement selects pool and node
 	NodeNetworkUnavailable  // the node's NetworkUnavailable condition is true
 	NodeLabeledExcludeBalancers
-	NoLocalEndpoints // policy Local, and no endpoint on this node
-	NoEndpoints      // no endpoint anywhere can serve
-	NoPeers          // no peer selects this node
-	ProtocolUnsupported
+	NoLocalEndpoints            // policy Local, and no endpoint on this node
+	NoEndpoints                 // no endpoint anywhere can serve
+	NoPeers                     // no peer selects this node
 	NotOwner                    // another node announces the address on layer 2
 	AnnounceFailed              // this node should announce the address and can't
 	ConflictingAdvertisements   // two advertisements contradict each other for this Service
@@ -88,7 +87,6 @@ var codes = [...]info{
 	NoLocalEndpoints:            {"noLocalEndpoints", false, "the Service's traffic policy is Local and no endpoint on this node can serve"},
 	NoEndpoints:                 {"noEndpoints", false, "no endpoint can serve"},
 	NoPeers:                     {"noPeers", false, "no BGP peer selects this node"},
-	ProtocolUnsupported:         {"protocolUnsupported", true, "the pool's protocol is not announced by this version"},
 	NotOwner:                    {"notOwner", false, "another node announces the address"},
 	AnnounceFailed:              {"announceFailed", true, "this node should announce the address and can't"},
 	ConflictingAdvertisements:   {"conflictingAdvertisements", true, "two advertisements contradict each other"},

@@ -7,9 +7,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bgp"
 	"github.com/pharoslb/pharos/controller"
+	"github.com/pharoslb/pharos/layer2"
 	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/router"
 	"github.com/pharoslb/pharos/speaker"
@@ -147,6 +149,9 @@ func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 		fmt.Fprintf(w, "                  %s\n", p)
 	}
 	fmt.Fprintf(w, "  Members:        %s\n", members(st.Members))
+	if text := segments(st.Layer2); text != "" {
+		fmt.Fprintf(w, "  Layer 2:        %s\n", text)
+	}
 
 	sessions := table{{"PEER", "ADDRESS", "AS", "STATE", "SINCE", "BFD", "ROUTES", "PENDING", "LAST ERROR"}}
 	for _, s := range st.Sessions {
@@ -176,17 +181,57 @@ func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 		}
 		for _, a := range svc.Addresses {
 			announced, as := "no, "+because(a.Reason), ""
-			if a.Protocol != "" {
-				var prefixes []string
-				for _, p := range a.Prefixes {
-					prefixes = append(prefixes, p.String())
-				}
-				announced, as = "by "+string(a.Protocol), strings.Join(prefixes, " ")
+			if len(a.Protocols) > 0 {
+				announced, as = "by "+protocols(a.Protocols), announcedAs(&a)
 			}
 			services.row(svc.Name, a.Addr, a.Pool, announced, as)
 		}
 	}
 	services.write(w)
+}
+
+func protocols(list []pharos.Mode) string {
+	var names []string
+	for _, p := range list {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ", ")
+}
+
+// announcedAs tells the prefixes of BGP, and on layer 2 which interfaces it is limited to.
+func announcedAs(a *speaker.AddressStatus) string {
+	var parts []string
+	for _, p := range a.Prefixes {
+		parts = append(parts, p.String())
+	}
+	if len(a.Interfaces) > 0 {
+		parts = append(parts, "on "+strings.Join(a.Interfaces, ", "))
+	}
+	return strings.Join(parts, " ")
+}
+
+// segments tells what layer 2 is about, in a line, unless there is nothing to tell.
+func segments(st *speaker.Layer2Status) string {
+	switch {
+	case st == nil:
+		return ""
+	case st.Reason.Code != why.OK:
+		return because(st.Reason)
+	}
+	var links []string
+	for _, l := range st.Links {
+		if l.IPv4 == layer2.Usable.String() || l.IPv6 == layer2.Usable.String() {
+			links = append(links, l.Name)
+		}
+	}
+	text := fmt.Sprintf("%d addresses answered for, on %s", len(st.Addresses), strings.Join(links, ", "))
+	if len(links) == 0 {
+		text = "no interface can be used"
+	}
+	if st.Conflicts > 0 {
+		text += fmt.Sprintf("; %d claims of other hosts", st.Conflicts)
+	}
+	return text
 }
 
 func members(m speaker.MembershipStatus) string {

@@ -81,10 +81,15 @@ func statuses() map[string]any {
 				{Name: name("idle"), Reason: why.New(why.NoEndpoints, "none of 2 endpoints can serve"), Addresses: []speaker.AddressStatus{
 					{Addr: ip("172.19.100.2"), Pool: "default", Reason: why.New(why.NoEndpoints, "none of 2 endpoints can serve")}}},
 				{Name: name("ng-svc"), Reason: why.Reason{Code: why.NodeAssigned}, Addresses: []speaker.AddressStatus{
-					{Addr: ip("172.19.100.1"), Pool: "default", Protocol: pharos.BGP, Prefixes: []netip.Prefix{netip.MustParsePrefix("172.19.100.0/26"), netip.MustParsePrefix("172.19.100.1/32")}, Reason: why.Reason{Code: why.NodeAssigned}},
+					{Addr: ip("172.19.100.1"), Pool: "default", Protocols: []pharos.Mode{pharos.BGP}, Prefixes: []netip.Prefix{netip.MustParsePrefix("172.19.100.0/26"), netip.MustParsePrefix("172.19.100.1/32")}, Reason: why.Reason{Code: why.NodeAssigned}},
 					{Addr: ip("fd01::1"), Reason: why.New(why.IPNotAllowed, "address fd01::1 is in no pool")}}},
+				{Name: name("lan"), Reason: why.Reason{Code: why.NodeAssigned}, Addresses: []speaker.AddressStatus{
+					{Addr: ip("192.0.2.7"), Pool: "lan", Protocols: []pharos.Mode{pharos.BGP, pharos.Layer2}, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")}, Owner: "cy01-net112", Interfaces: []string{"eth0", "eth1"}},
+					{Addr: ip("192.0.2.8"), Pool: "lan", Owner: "cy01-net113", Reason: why.New(why.NotOwner, "node cy01-net113 announces 192.0.2.8")}}},
 				{Name: name("young"), Reason: why.Reason{Code: why.NoIPAllocated}},
 			},
+			Layer2: &speaker.Layer2Status{Links: []speaker.LinkStatus{{Name: "eth0", IPv4: "usable", IPv6: "usable"}, {Name: "lo", IPv4: "not Ethernet", IPv6: "not Ethernet"}},
+				Addresses: []speaker.AnsweredStatus{{Addr: ip("192.0.2.7")}}, Conflicts: 2},
 			Members: speaker.MembershipStatus{Members: []speaker.Member{{Name: "cy01-net112"}, {Name: "cy01-net113"}}},
 		},
 		"proxy": proxy.Status{

@@ -135,6 +135,7 @@ func New(opt Options) *Cluster {
 		members: map[string]*member{},
 		left:    map[string]bool{},
 		heard:   map[netip.Addr]bool{},
+		facts:   speaker.Facts{Partial: true}, // until Tell is called, none is known
 	}
 	c.queue.RetransmitMult = opt.Tuning.RetransmitMult
 	c.queue.NumNodes = func() int { return int(c.size.Load()) } // it is locked then: no lock of ours

@@ -78,12 +78,17 @@ func speakerStatus() speaker.Status {
 		},
 		Services: []speaker.ServiceStatus{
 			{Name: name("web"), Addresses: []speaker.AddressStatus{
-				{Addr: a("172.19.100.1"), Protocol: pharos.BGP, Reason: why.Reason{Code: why.NodeAssigned}},
+				{Addr: a("172.19.100.1"), Protocols: []pharos.Mode{pharos.BGP}, Reason: why.Reason{Code: why.NodeAssigned}},
 				{Addr: a("fd01::1"), Reason: why.Reason{Code: why.IPNotAllowed}}}},
 			{Name: name("idle"), Addresses: []speaker.AddressStatus{{Addr: a("172.19.100.2"), Reason: why.Reason{Code: why.NoEndpoints}}}},
+			{Name: name("lan"), Addresses: []speaker.AddressStatus{
+				{Addr: a("192.0.2.7"), Protocols: []pharos.Mode{pharos.BGP, pharos.Layer2}, Reason: why.Reason{Code: why.NodeAssigned}},
+				{Addr: a("192.0.2.8"), Owner: "cy01-net113", Reason: why.Reason{Code: why.NotOwner}}}},
 			{Name: name("young"), Reason: why.Reason{Code: why.NoIPAllocated}},
 		},
 		Members: speaker.MembershipStatus{Members: []speaker.Member{{Name: "cy01-net112"}, {Name: "cy01-net113"}}},
+		Layer2: &speaker.Layer2Status{Conflicts: 3, Addresses: []speaker.AnsweredStatus{
+			{Addr: a("192.0.2.7"), Requests: 12, Responses: 11, Gratuitous: 10}}},
 	}
 }
 
@@ -113,6 +118,9 @@ counter metallb_bgp_updates_total                 peer
 gauge   metallb_bgp_announced_prefixes_total      peer
 gauge   metallb_bgp_pending_prefixes_total        peer
 gauge   metallb_speaker_announced                 ip node protocol service
+counter metallb_layer2_requests_received          ip
+counter metallb_layer2_responses_sent             ip
+counter metallb_layer2_gratuitous_sent            ip
 counter metallb_k8s_client_updates_total
 counter metallb_k8s_client_update_errors_total
 gauge   metallb_k8s_client_config_loaded_bool

@@ -13,6 +13,7 @@ func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 	service := c.desc("metallb_speaker_announced", "Addresses of Services that this node announces.", "service", "protocol", "node", "ip")
 	silent := c.desc("pharos_speaker_unannounced_addresses", "Addresses of Services that this node does not announce, by reason.", "reason")
 	members := c.desc("pharos_speaker_members", "Speakers known to be alive, this one included.")
+	segments := newSegments(c)
 	client := newClient(c)
 
 	c.collect = func(emit func(*prometheus.Desc, prometheus.ValueType, float64, ...string)) {
@@ -27,9 +28,10 @@ func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 		for i := range st.Services {
 			svc := &st.Services[i]
 			for _, a := range svc.Addresses {
-				if a.Protocol != "" {
-					emit(service, gauge, 1, svc.Name.String(), string(a.Protocol), st.Node, a.Addr.String())
-				} else {
+				for _, p := range a.Protocols {
+					emit(service, gauge, 1, svc.Name.String(), string(p), st.Node, a.Addr.String())
+				}
+				if len(a.Protocols) == 0 {
 					reasons[a.Reason.Code.String()]++
 				}
 			}
@@ -38,6 +40,7 @@ func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 			emit(silent, gauge, float64(n), reason)
 		}
 		emit(members, gauge, float64(len(st.Members.Members)))
+		segments.emit(emit, st.Layer2)
 		client.emit(emit, st.Updates, st.UpdateErrors, st.Config.Loaded, st.Config.Stale)
 	}
 	s.registry.MustRegister(c)
