@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pharoslb/pharos/election"
 	"github.com/pharoslb/pharos/internal/lab"
 )
 
@@ -125,13 +127,23 @@ func exhaustedPool(w world) {
 	w.routed(first)
 }
 
-// A layer 2 pool gives addresses out; that nobody announces them is told.
+// An address of a layer 2 pool is announced by the one node that MetalLB would elect, and
+// not over BGP.
 func layer2Pool(w world) {
 	w.apply(balanced("flat", "80", "metallb.io/address-pool: flat", ""))
 	addr := w.allocated("flat")
+	var candidates []election.Candidate
 	for _, n := range w.Topology().Nodes {
-		w.shows(n.Name, []string{"default/flat", addr, "no, protocolUnsupported"}, product, "status")
-		w.shows(n.Name, []string{"protocolUnsupported", `pool "flat"`, "layer 2"}, product, "explain", "flat")
+		candidates = append(candidates, election.Candidate{Node: n.Name})
+	}
+	owner := election.Elect(netip.MustParseAddr(addr), candidates, "")
+	for _, n := range w.Topology().Nodes {
+		told, because := "no, notOwner: node "+owner+" announces "+addr, "notOwner: node "+owner
+		if n.Name == owner {
+			told, because = "by layer2", `announcing from node "`+owner+`" with protocol "layer2"`
+		}
+		w.shows(n.Name, []string{"default/flat", addr, told}, product, "status")
+		w.shows(n.Name, []string{because}, product, "explain", "flat")
 	}
 	// What came later is announced already.
 	w.apply(balanced("later", "80", "", ""))

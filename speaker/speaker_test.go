@@ -115,18 +115,22 @@ func large(a *bgp.Attrs) string {
 }
 
 // notebook is a Recorder.
-type notebook struct{ lines []string }
+type notebook struct {
+	mu    sync.Mutex
+	lines []string
+}
 
-func (n *notebook) Service(name pharos.Name, r why.Reason) {
-	n.lines = append(n.lines, fmt.Sprintf("%s %s: %s", name, r.Code, r))
+func (n *notebook) note(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, fmt.Sprintf(format, args...))
 }
-func (n *notebook) Config(r why.Reason) {
-	n.lines = append(n.lines, fmt.Sprintf("config %s: %s", r.Code, r))
-}
-func (n *notebook) Node(name string, r why.Reason) {
-	n.lines = append(n.lines, fmt.Sprintf("node %s %s: %s", name, r.Code, r))
-}
+func (n *notebook) Service(name pharos.Name, r why.Reason) { n.note("%s %s: %s", name, r.Code, r) }
+func (n *notebook) Config(r why.Reason)                    { n.note("config %s: %s", r.Code, r) }
+func (n *notebook) Node(name string, r why.Reason)         { n.note("node %s %s: %s", name, r.Code, r) }
 func (n *notebook) take() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	lines := n.lines
 	n.lines = nil
 	return lines

@@ -3,25 +3,28 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/pharoslb/pharos/bfd"
 	"github.com/pharoslb/pharos/bfd/bfdudp"
+	"github.com/pharoslb/pharos/internal/gossip"
 )
 
-// paths watches the paths to BGP neighbors by BFD: it is a bgp.Detector. BFD's ports
-// are opened when the first neighbor asks for it, so that a node without BFD, or with
-// another BFD daemon, keeps them free; if they cannot be, that is tried again.
+// paths watches the paths to BGP neighbors by BFD, and to other speakers: it is a
+// bgp.Detector, and has another set of sessions for members. BFD's ports are opened when
+// the first path is asked for, so that a node without BFD, or with another BFD daemon,
+// keeps them free; if they cannot be, that is tried again.
 type paths struct {
 	handler bfd.Handler
 	log     *slog.Logger
 	wake    chan struct{}
 
 	mu      sync.Mutex
-	wanted  []bfd.Config
-	server  *bfd.Server // nil: the ports are not open
-	problem error       // why they are not
+	wanted  [2][]bfd.Config // of neighbors, of members
+	server  *bfd.Server     // nil: the ports are not open
+	problem error           // why they are not
 }
 
 // watchPaths starts nothing; Run does. The handler is told when a path fails.
@@ -29,13 +32,33 @@ func watchPaths(handler func(bfd.Change), log *slog.Logger) *paths {
 	return &paths{handler: bfd.HandlerFunc(handler), log: log, wake: make(chan struct{}, 1)}
 }
 
+const (
+	neighborPaths = iota
+	memberPaths
+)
+
 // Set is of bgp.Detector.
-func (p *paths) Set(sessions []bfd.Config) error {
+func (p *paths) Set(sessions []bfd.Config) error { return p.set(neighborPaths, sessions) }
+
+// members returns what watches the paths to other speakers.
+func (p *paths) members() gossip.Paths { return memberDetector{p} }
+
+type memberDetector struct{ *paths }
+
+// Set is of gossip.Paths.
+func (m memberDetector) Set(sessions []bfd.Config) error { return m.paths.set(memberPaths, sessions) }
+
+func (p *paths) set(whose int, sessions []bfd.Config) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wanted = sessions
+	was := p.wanted[whose]
+	p.wanted[whose] = sessions
 	if p.server != nil {
-		return p.server.Set(sessions)
+		err := p.server.Set(p.all())
+		if err != nil { // as the server does: what was wanted before stays
+			p.wanted[whose] = was
+		}
+		return err
 	}
 	select {
 	case p.wake <- struct{}{}:
@@ -52,7 +75,7 @@ func (p *paths) Status() []bfd.SessionStatus {
 		return p.server.Status()
 	}
 	var out []bfd.SessionStatus
-	for _, c := range p.wanted {
+	for _, c := range p.all() {
 		s := bfd.SessionStatus{Name: c.Name, Config: c, Info: bfd.Info{State: bfd.Down}}
 		if p.problem != nil {
 			s.SendError = p.problem.Error()
@@ -95,8 +118,11 @@ func (p *paths) Run(ctx context.Context) error {
 func (p *paths) needed() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.wanted) > 0
+	return len(p.all()) > 0
 }
+
+// all are the sessions that are wanted. The caller holds mu.
+func (p *paths) all() []bfd.Config { return slices.Concat(p.wanted[:]...) }
 
 func (p *paths) watch(ctx context.Context) error {
 	transport, err := bfdudp.Open()
@@ -114,7 +140,7 @@ func (p *paths) serve(ctx context.Context, transport bfd.Transport) error {
 	}
 	p.mu.Lock()
 	p.server, p.problem = server, nil
-	err = server.Set(p.wanted)
+	err = server.Set(p.all())
 	p.mu.Unlock()
 	if err != nil { // as where Set is told: what was wanted before, here nothing, stays
 		p.log.Error("bfd cannot watch the paths that are wanted", "err", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/pharoslb/pharos/internal/metrics"
 	"github.com/pharoslb/pharos/internal/task"
 	"github.com/pharoslb/pharos/internal/version"
+	"github.com/pharoslb/pharos/layer2"
 	"github.com/pharoslb/pharos/speaker"
 	"github.com/pharoslb/pharos/why"
 )
@@ -39,6 +41,7 @@ type speakerFlags struct {
 	bindPort      string
 	secretPath    string
 	secret        string // environment alone: arguments can be read by others
+	segment       segmentFlags
 }
 
 func newSpeaker() *cobra.Command {
@@ -46,8 +49,8 @@ func newSpeaker() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "speaker",
 		Short: "Announce Services' addresses from this node",
-		Long: `Announces the addresses of Services of type LoadBalancer over BGP, from the node
-it runs on. One runs on every node, as deploy/pharos.yaml starts it. Where a flag
+		Long: `Announces the addresses of Services of type LoadBalancer, over BGP and by ARP and
+Neighbor Discovery, from the node it runs on. One runs on every node, as deploy/pharos.yaml starts it. Where a flag
 has an environment variable, the flag goes before it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSpeaker(cmd.Context(), f) },
@@ -62,12 +65,21 @@ has an environment variable, the flag goes before it.`,
 	flags.StringVar(&f.bindAddr, "ml-bindaddr", env("METALLB_ML_BIND_ADDR", ""), "address of the membership; empty is the node's own [METALLB_ML_BIND_ADDR]")
 	flags.StringVar(&f.bindPort, "ml-bindport", env("METALLB_ML_BIND_PORT", "7946"), "TCP and UDP port of the membership; 0 has none [METALLB_ML_BIND_PORT]")
 	flags.StringVar(&f.secretPath, "ml-secret-key-path", env("METALLB_ML_SECRET_KEY_PATH", ""), "file with the membership's secret, or directory with file secretkey [METALLB_ML_SECRET_KEY_PATH]")
+	f.segment.bind(flags)
 	f.secret = env("METALLB_ML_SECRET_KEY", "")
 	return cmd
 }
 
 // membership makes the membership, or nil where it is turned off.
-func (f *speakerFlags) membership(log *slog.Logger, report func(why.Reason)) (*gossip.Cluster, error) {
+func (f *speakerFlags) membership(paths *paths, log *slog.Logger, report func(why.Reason)) (*gossip.Cluster, error) {
+	tuning, err := f.segment.tuning()
+	if err != nil {
+		return nil, err
+	}
+	profile, watched, err := f.segment.profile()
+	if err != nil {
+		return nil, err
+	}
 	port, err := strconv.ParseUint(f.bindPort, 10, 16)
 	if err != nil {
 		return nil, fmt.Errorf("--ml-bindport %q is not a port", f.bindPort)
@@ -81,7 +93,11 @@ func (f *speakerFlags) membership(log *slog.Logger, report func(why.Reason)) (*g
 			return nil, fmt.Errorf("--ml-bindaddr: %w", err)
 		}
 	}
-	return gossip.New(gossip.Options{Name: f.node, BindAddr: addr, BindPort: uint16(port), Secret: f.readSecret, Report: report, Log: log}), nil
+	opt := gossip.Options{Name: f.node, BindAddr: addr, BindPort: uint16(port), Secret: f.readSecret, Tuning: tuning, Profile: profile, Report: report, Log: log}
+	if watched {
+		opt.Paths = paths.members()
+	}
+	return gossip.New(opt), nil
 }
 
 // readSecret reads the membership's secret anew: a pod may be started before
@@ -118,15 +134,32 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		Log:       log,
 	})
 	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-speaker", Host: f.node, Log: log})
+	policy, err := f.segment.policy()
+	if err != nil {
+		return err
+	}
 	var sessions *linkSpeaker
-	paths := watchPaths(func(c bfd.Change) { sessions.StateChanged(c) }, log)
+	var members *gossip.Cluster
+	paths := watchPaths(func(c bfd.Change) {
+		if strings.HasPrefix(c.Name, gossip.PathPrefix) {
+			members.StateChanged(c)
+		} else {
+			sessions.StateChanged(c)
+		}
+	}, log)
 	sessions, err = newLinkSpeaker(bgp.Options{Dialer: vrfDialer{bgptcp.Dialer{}}, Detector: paths, Incomplete: true, Log: log})
 	if err != nil {
 		return err
 	}
-	edge := speaker.Edge{Source: source, Recorder: recorder, Sessions: sessions, Log: log}
+	var role *speaker.Speaker
+	links, err := f.segment.announcer(func(c layer2.Conflict) bool { return role.Conflict(c) }, log)
+	if err != nil {
+		return err
+	}
+	edge := speaker.Edge{Source: source, Recorder: recorder, Sessions: sessions, Layer2: links, Log: log}
 	parts := []task.Part{source.Run, recorder.Run, sessions.Run, paths.Run}
-	members, err := f.membership(log, func(r why.Reason) {
+	late := []task.Part{task.Keep(log, "layer 2", again, links.Run)} // until addresses have been handed over
+	members, err = f.membership(paths, log, func(r why.Reason) {
 		if r.Code != why.OK {
 			recorder.Node(f.node, r)
 		}
@@ -136,22 +169,22 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 	}
 	if members != nil {
 		edge.Membership = members
-		parts = append(parts, members.Run)
+		late = append(late, members.Run)
 	}
-	opt := speaker.Options{Node: f.node, Class: f.class, IgnoreExcludeLabel: f.ignoreExclude}
+	opt := speaker.Options{Node: f.node, Class: f.class, IgnoreExcludeLabel: f.ignoreExclude, Policy: policy, FenceAfter: f.segment.fenceAfter}
 	if up, err := uptime(uptimeFile); err != nil {
 		log.Warn("a reboot of the node cannot be told from a restart of the speaker", "err", err)
 	} else {
 		// Peers that kept routes for longer have dropped them by now.
 		opt.ForwardingLost = up < speaker.RestartTime
 	}
-	role, err := speaker.New(opt, edge)
+	role, err = speaker.New(opt, edge)
 	if err != nil {
 		return err
 	}
 	set := metrics.New(version.Version)
 	set.Speaker(role.Status, role.Healthy)
-	parts = append(parts, role.Run)
+	parts = append(parts, outlive(role.Run, late...)...)
 	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{explainPath, explainer(role.Explain)})...)
 	log.Info("speaker started", "version", version.Version, "node", f.node)
 	return task.Run(ctx, parts...)

@@ -197,7 +197,7 @@ func TestNamesAreMetalLBs(t *testing.T) {
 	for line := range strings.Lines(metallb) {
 		if fields := strings.Fields(line); len(fields) > 0 {
 			want = append(want, strings.Join(fields, " "))
-			if len(fields) == 3 { // by peer
+			if len(fields) == 3 && fields[2] == "peer" {
 				want = append(want, strings.Join(fields, " ")+" vrf")
 			}
 		}
