@@ -92,6 +92,14 @@ func (c *cooling) deadline() time.Time {
 	return first.at
 }
 
+// coolDown is how long addresses of a pool cool down; those of none do not.
+func (s *stock) coolDown() time.Duration {
+	if s == nil {
+		return 0
+	}
+	return s.pool.CoolDown
+}
+
 // cool begins the cool-down of an address that a Service gave back, where its
 // pool has one and nobody else holds it.
 func (a *Allocator) cool(now time.Time, addr netip.Addr, former pharos.Name) {

@@ -3,18 +3,9 @@ package ipam
 import (
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/pharoslb/pharos"
 )
-
-// coolDown is how long addresses of a pool cool down; those of none do not.
-func (s *stock) coolDown() time.Duration {
-	if s == nil {
-		return 0
-	}
-	return s.pool.CoolDown
-}
 
 // quota returns how many addresses of the pool a namespace's Services may hold,
 // and whether that is limited.
