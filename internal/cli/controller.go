@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ type controllerFlags struct {
 	class     string
 	pod       string
 	elect     bool
+	secret    string
 }
 
 func newController() *cobra.Command {
@@ -43,6 +45,7 @@ stand by. Where a flag has an environment variable, the flag goes before it.`,
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
 	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
 	flags.StringVar(&f.pod, "pod-name", env("METALLB_POD_NAME", ""), "name of the own pod [METALLB_POD_NAME]")
+	flags.StringVar(&f.secret, "ml-secret-name", env("METALLB_ML_SECRET_NAME", ""), "name of the Secret of the speakers' membership, which is made where it is not there; empty makes none [METALLB_ML_SECRET_NAME]")
 	flags.BoolVar(&f.elect, "leader-elect", true, "work only while holding the Lease "+leaseName+"; without it, nothing keeps a second controller from working too")
 	return cmd
 }
@@ -80,6 +83,12 @@ func runController(ctx context.Context, f controllerFlags) error {
 	set := metrics.New(version.Version)
 	set.Controller(role.Status, role.Healthy)
 	parts := append(f.serve(log, set, localapi.JSON(role.Status)), role.Run)
+	if f.secret != "" {
+		parts = append(parts, task.Keep(log, "membership's secret", again, func(ctx context.Context) error {
+			// Two of rand.Text hold 256 bits of randomness.
+			return client.EnsureSecret(ctx, pharos.Name{Namespace: f.namespace, Name: f.secret}, "secretkey", pharos.Secret(rand.Text()+rand.Text()))
+		}))
+	}
 	log.Info("controller started", "version", version.Version)
 	return task.Run(ctx, parts...)
 }

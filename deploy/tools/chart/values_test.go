@@ -23,8 +23,8 @@ const (
 	guarded   = "networkpolicies: {enabled: true, defaultDeny: true}"
 )
 
-// effects are the values that have one. A line that begins with "- " is one that the
-// value takes away; every other line is there with the value, and not without it.
+// effects are the values that have one. A value of false takes the line away if it
+// begins with "- "; every other line is there with the value, and not without it.
 var effects = []effect{
 	{"nameOverride", "lb", "app.kubernetes.io/name: lb"},
 	{"fullnameOverride", "lb", "name: lb-controller"},
@@ -83,7 +83,8 @@ var effects = []effect{
 	{"speaker.memberlist.mlBindAddrOverride", "10.0.0.1", `value: "10.0.0.1"`},
 	{"speaker.memberlist.mlSecretKeyPath", "/etc/key", "mountPath: /etc/key"},
 	{"speaker.secretName", "gossip", "secretName: gossip"},
-	{"speaker.excludeInterfaces.enabled", "false", "- name: metallb-excludel2"},
+	{"speaker.excludeInterfaces.enabled", "false", "announcedInterfacesToExclude: []"},
+	{"speaker.excludeInterfaces.expressions", "['^eth1$']", `announcedInterfacesToExclude: ["^eth1$"]`},
 	{"speaker.ignoreExcludeLB", "true", "- --ignore-exclude-lb"},
 	{"speaker.updateStrategy", "{type: OnDelete, rollingUpdate: null}", "type: OnDelete"},
 	{"speaker.startupProbe.enabled", "true", "startupProbe:"},
@@ -121,6 +122,7 @@ func init() {
 			{"podAnnotations", "{k: v}", "k: v"},
 			{"labels", "{k: v}", "k: v"},
 			{"extraContainers", "[{name: other}]", "- name: other"},
+			{"extraArgs", "[--socket=]", "- --socket="},
 			{"livenessProbe.enabled", "false", "- path: /livez"},
 			{"readinessProbe.enabled", "false", "- path: /readyz"},
 		} {
