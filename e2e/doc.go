@@ -8,6 +8,7 @@
 //	TestFaults ───────► lab.Start ──► bad input, parts that are away: what stays
 //	TestServices ─────► lab.Start ──► what Services ask for, packets of real clients, rights
 //	TestParts ────────► lab.Start ──► peers, Secrets and processes that are missing, wrong or killed
+//	TestChart ────────► lab.Start ──► the Helm chart in place of the manifests
 //
 // Invariant: what is asserted is what switch, kernel and client show; metrics
 // and events only where they are what operators are promised.
