@@ -16,7 +16,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := cli.New().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1)
+		if text := err.Error(); text != "" { // empty: told already
+			fmt.Fprintln(os.Stderr, "Error:", text)
+		}
+		os.Exit(cli.ExitCode(err))
 	}
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/pharoslb/pharos/internal/lab/kubelet"
@@ -30,9 +32,20 @@ each connection to a pod.`,
 		newProxy(),
 		newStatus(),
 		newExplain(),
+		newValidate(),
 		newSwitch(),
 		newLab(),
 	)
 	helpful(root)
 	return root
+}
+
+// ExitCode is what the program ends with after an error: 2 if it was called
+// wrongly, else 1.
+func ExitCode(err error) int {
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
 }

@@ -32,5 +32,10 @@ func withUsage(cmd *cobra.Command, err error) error {
 	if cmd.HasSubCommands() {
 		line = cmd.CommandPath() + " COMMAND"
 	}
-	return fmt.Errorf("%w\nUsage: %s\nSee: %s --help", err, line, cmd.CommandPath())
+	return &usageError{fmt.Errorf("%w\nUsage: %s\nSee: %s --help", err, line, cmd.CommandPath())}
 }
+
+// usageError is one of the call, not of what was called.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }

@@ -1,0 +1,317 @@
+package file
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/api/v1beta1"
+	"github.com/pharoslb/pharos/api/v1beta2"
+	"github.com/pharoslb/pharos/internal/configmap"
+	"github.com/pharoslb/pharos/internal/crd"
+	"github.com/pharoslb/pharos/internal/rule"
+)
+
+const group = "metallb.io"
+
+// head is what says which object a mapping is.
+type head struct {
+	group, version string
+	ref            pharos.Ref
+}
+
+// document reads one document: an object, a List of them, or the bare text of
+// MetalLB's ConfigMap.
+func (s *Set) document(file string, n *yaml.Node) {
+	w := &walk{set: s, fail: func(n *yaml.Node, field, reason, hint string) {
+		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Field: field, Reason: reason, Hint: hint})
+	}}
+	if n = w.deref(n); n.Kind != yaml.MappingNode {
+		if kindOf(n) != "null" {
+			w.fail(n, "", "is "+words[kindOf(n)]+", must be an object of the API", "")
+		}
+		return
+	}
+	s.object(file, n, "", "", 0)
+}
+
+// deepest is how many Lists may be inside of each other; aliases could make it
+// endless.
+const deepest = 8
+
+// object reads one object. Items of a List may leave out what the List says.
+func (s *Set) object(file string, n *yaml.Node, apiVersion, kind string, depth int) {
+	w := &walk{set: s, fail: func(*yaml.Node, string, string, string) {}} // told of below, if it is ours
+	_, fields := w.pairs(n, "")
+	text := func(n *yaml.Node, absent string) string {
+		if n == nil || w.deref(n).Kind != yaml.ScalarNode {
+			return absent
+		}
+		return w.deref(n).Value
+	}
+	apiVersion, kind = text(fields["apiVersion"], apiVersion), text(fields["kind"], kind)
+	if kind == "" && (fields["address-pools"] != nil || fields["peers"] != nil) {
+		s.legacyNode(file, n)
+		return
+	}
+	h := head{version: apiVersion}
+	if g, v, ok := strings.Cut(apiVersion, "/"); ok {
+		h.group, h.version = g, v
+	}
+	if items := fields["items"]; items != nil && strings.HasSuffix(kind, "List") {
+		for _, item := range w.deref(items).Content {
+			if s.values > maxValues || depth == deepest {
+				return
+			}
+			if item = w.deref(item); item.Kind == yaml.MappingNode {
+				s.object(file, item, apiVersion, strings.TrimSuffix(kind, "List"), depth+1)
+			}
+		}
+		return
+	}
+	h.ref = pharos.Ref{Kind: kind, Namespace: s.Objects.Namespace}
+	if m := fields["metadata"]; m != nil {
+		if m = w.deref(m); m.Kind == yaml.MappingNode {
+			_, meta := w.pairs(m, "metadata")
+			h.ref.Name, h.ref.Namespace = text(meta["name"], ""), text(meta["namespace"], s.Objects.Namespace)
+		}
+	}
+	switch {
+	case h.group == group:
+		s.ours(file, n, h)
+	case apiVersion == "v1" && h.ref.Namespace == s.Objects.Namespace && kind == "Secret":
+		s.Skipped++
+		s.secret(w, fields, h.ref.Name)
+	case apiVersion == "v1" && h.ref.Namespace == s.Objects.Namespace && kind == "ConfigMap":
+		s.configMap(file, n, w, fields, h.ref)
+	case kind == "" || apiVersion == "":
+		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Reason: "is no object of the API: apiVersion or kind is missing"})
+	default:
+		s.Skipped++
+	}
+}
+
+// ours reads an object of group metallb.io.
+func (s *Set) ours(file string, n *yaml.Node, h head) {
+	s.Count++
+	w := &walk{set: s, fail: func(at *yaml.Node, field, reason, hint string) {
+		s.problems = append(s.problems, Problem{File: file, Line: at.Line, Object: h.ref, Field: field, Reason: reason, Hint: hint})
+	}}
+	versions, ok := kinds()[h.ref.Kind]
+	if !ok {
+		hint := did(h.ref.Kind, slices.Sorted(maps.Keys(kinds())))
+		if h.ref.Kind == "AddressPool" {
+			hint = "MetalLB dropped it: write an IPAddressPool, and a BGPAdvertisement or an L2Advertisement that names it"
+		}
+		w.fail(n, "kind", fmt.Sprintf("there is no kind %s in group %s", rule.Quote(h.ref.Kind), group), hint)
+		return
+	}
+	sc, ok := versions[h.version]
+	if !ok {
+		w.fail(n, "apiVersion", fmt.Sprintf("there is no version %s of %s", rule.Quote(h.version), h.ref.Kind), "known are "+strings.Join(slices.Sorted(maps.Keys(versions)), ", "))
+		return
+	}
+	if twin, ok := s.places[h.ref]; ok {
+		w.fail(n, "metadata.name", fmt.Sprintf("%s is written already, in %s, line %d", h.ref, twin.file, twin.node.Line), "leave one out")
+		return
+	}
+	if h.ref.Name != "" {
+		s.places[h.ref] = place{file: file, node: n}
+	}
+	named := len(validation.IsDNS1123Subdomain(h.ref.Name)) == 0
+	switch at := &(yaml.Node{Line: line(n, "metadata.name")}); {
+	case h.ref.Name == "":
+		w.fail(at, "metadata.name", "is missing", "")
+	case !named:
+		w.fail(at, "metadata.name", rule.Quote(h.ref.Name)+" is not a name", "lower-case letters, digits, - and . make one")
+	}
+	// Metadata is Kubernetes' own, and a status is not taken from files.
+	object := schema{Type: "object", Required: sc.Required, Properties: maps.Clone(sc.Properties)}
+	object.Properties["metadata"] = &metadata
+	delete(object.Properties, "status")
+	clean := *n
+	clean.Content = nil
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value != "status" {
+			clean.Content = append(clean.Content, n.Content[i], n.Content[i+1])
+		}
+	}
+	value, ok := w.value(&clean, &object, "").(map[string]any)
+	if !ok || !named || s.values > maxValues {
+		return
+	}
+	meta, _ := value["metadata"].(map[string]any)
+	if meta == nil {
+		return
+	}
+	meta["namespace"] = h.ref.Namespace
+	s.keep(w, n, h, value)
+}
+
+// metadata is what Kubernetes knows about every object. What means nothing here
+// is not looked at.
+var metadata = func() schema {
+	text, texts := &schema{Type: "string"}, &schema{Type: "object", Map: &schema{Type: "string"}}
+	out := schema{Type: "object", Properties: map[string]*schema{"name": text, "namespace": text, "labels": texts, "annotations": texts}}
+	for _, name := range []string{
+		"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName", "generation",
+		"managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
+	} {
+		out.Properties[name] = &schema{}
+	}
+	return out
+}()
+
+// keep puts an object into the set that package crd reads.
+func (s *Set) keep(w *walk, n *yaml.Node, h head, value map[string]any) {
+	o := &s.Objects
+	switch h.ref.Kind {
+	case "IPAddressPool":
+		keep(w, n, value, &o.Pools)
+	case "BGPAdvertisement":
+		keep(w, n, value, &o.BGPAdvertisements)
+	case "L2Advertisement":
+		keep(w, n, value, &o.L2Advertisements)
+	case "BFDProfile":
+		keep(w, n, value, &o.BFDProfiles)
+	case "Community":
+		keep(w, n, value, &o.Communities)
+	case "BGPPeer":
+		if h.version == v1beta1.GroupVersion.Version {
+			s.problems = append(s.problems, Problem{
+				File: s.places[h.ref].file, Line: n.Line, Object: h.ref, Field: "apiVersion", Warning: true,
+				Reason: "version v1beta1 is deprecated", Hint: "write " + v1beta2.GroupVersion.String() + ", all else stays",
+			})
+		}
+		if spec, ok := value["spec"].(map[string]any); ok {
+			for _, name := range []string{"holdTime", "keepaliveTime", "connectTime"} {
+				text, ok := spec[name].(string)
+				if !ok {
+					continue
+				}
+				if _, fault := rule.Seconds(text); fault != nil {
+					w.fail(&yaml.Node{Line: line(n, "spec."+name)}, "spec."+name, fault.Reason, fault.Hint)
+					delete(spec, name)
+				}
+			}
+		}
+		keep(w, n, value, &o.Peers)
+	}
+}
+
+func keep[T any](w *walk, n *yaml.Node, value map[string]any, list *[]*T) {
+	text, err := json.Marshal(value)
+	o := new(T)
+	if err == nil {
+		err = json.Unmarshal(text, o)
+	}
+	if err != nil {
+		w.fail(n, "", "cannot be read: "+err.Error(), "")
+		return
+	}
+	*list = append(*list, o)
+}
+
+// secret reads what a peer's password may be in.
+func (s *Set) secret(w *walk, fields map[string]*yaml.Node, name string) {
+	out := crd.Secret{Type: "Opaque"}
+	if t := fields["type"]; t != nil {
+		out.Type = w.deref(t).Value
+	}
+	for _, key := range []string{"data", "stringData"} { // the second one wins, as in the API
+		m := fields[key]
+		if m == nil || w.deref(m).Kind != yaml.MappingNode {
+			continue
+		}
+		_, of := w.pairs(w.deref(m), key)
+		if of["password"] == nil {
+			continue
+		}
+		password := pharos.Secret(w.deref(of["password"]).Value)
+		if key == "data" {
+			plain, err := base64.StdEncoding.DecodeString(password.Reveal())
+			if err != nil {
+				continue
+			}
+			password = pharos.Secret(plain)
+		}
+		out.Password = &password
+	}
+	s.Objects.Secrets[name] = out
+}
+
+// configMap reads the ConfigMaps that configure: config, with the text of before
+// there were resources, and bgpextras.
+func (s *Set) configMap(file string, n *yaml.Node, w *walk, fields map[string]*yaml.Node, ref pharos.Ref) {
+	key := map[string]string{"config": "config", "bgpextras": "extras"}[ref.Name]
+	var text *yaml.Node
+	if data := fields["data"]; data != nil && w.deref(data).Kind == yaml.MappingNode {
+		_, of := w.pairs(w.deref(data), "data")
+		text = of[key]
+	}
+	if key == "" || text == nil {
+		s.Skipped++
+		return
+	}
+	s.Count++
+	if twin, ok := s.places[ref]; ok {
+		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Object: ref, Field: "metadata.name", Hint: "leave one out",
+			Reason: fmt.Sprintf("%s is written already, in %s, line %d", ref, twin.file, twin.node.Line)})
+		return
+	}
+	text = w.deref(text)
+	if ref.Name == "bgpextras" {
+		s.places[ref] = place{file: file, node: n}
+		s.Objects.Extras = text.Value
+		return
+	}
+	shift := text.Line - 1
+	if text.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		shift = text.Line // the text begins below its field
+	}
+	s.legacy(file, []byte(text.Value), shift)
+}
+
+// legacyNode reads the bare text of the ConfigMap.
+func (s *Set) legacyNode(file string, n *yaml.Node) {
+	text, err := yaml.Marshal(n)
+	if err != nil {
+		return
+	}
+	s.Count++
+	before := len(s.problems)
+	s.legacy(file, text, 0)
+	// Marshalled anew, the text has other lines: those of the fields are looked up.
+	at := place{file: file, node: n}
+	s.places[s.Objects.LegacyRef] = at
+	for i := range s.problems[before:] {
+		p := &s.problems[before+i]
+		p.Line = line(n, p.Field)
+	}
+}
+
+func (s *Set) legacy(file string, text []byte, shift int) {
+	ref := s.Objects.LegacyRef
+	var doc yaml.Node
+	if yaml.Unmarshal(text, &doc) == nil && len(doc.Content) == 1 {
+		s.places[ref] = place{file: file, node: doc.Content[0], shift: shift}
+	}
+	config, err := configmap.Parse(text)
+	var wrong *configmap.Error
+	switch {
+	case err == nil:
+		s.Objects.Legacy = config
+	case errors.As(err, &wrong):
+		for _, p := range wrong.Problems {
+			s.problems = append(s.problems, Problem{File: file, Line: max(p.Line, 1) + shift, Object: ref, Field: p.Field, Reason: p.Reason, Hint: p.Hint})
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package file
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/internal/crd"
+)
+
+const (
+	maxSize   = 64 << 20 // bytes of all files together
+	maxValues = 2_000_000
+)
+
+// Problem is one thing that is wrong.
+type Problem struct {
+	File    string     `json:"file"`
+	Line    int        `json:"line"`             // from 1; 0 if unknown
+	Object  pharos.Ref `json:"object"`           // the zero Ref where there is no object
+	Field   string     `json:"field,omitempty"`  // path, such as spec.addresses[1]
+	Reason  string     `json:"reason"`           // one sentence
+	Hint    string     `json:"hint,omitempty"`   // what to do about it
+	Warning bool       `json:"warning,omitzero"` // the set may well be right, in its cluster
+}
+
+// Set is what files hold.
+type Set struct {
+	Objects crd.Objects // of the right group and readable; in the order of the files
+	Files   int         // read
+	Count   int         // objects of group metallb.io, and ConfigMaps that configure
+	Skipped int         // objects of other groups
+
+	problems []Problem
+	places   map[pharos.Ref]place
+	size     int
+	values   int
+}
+
+// place is where an object is written.
+type place struct {
+	file  string
+	node  *yaml.Node
+	shift int // lines before the node's text in the file
+}
+
+// DefaultNamespace is the one that objects without a namespace count as being in,
+// and the one that counts unless told otherwise.
+const DefaultNamespace = "metallb-system"
+
+// New returns an empty Set of the objects of a namespace.
+func New(namespace string) *Set {
+	return &Set{
+		Objects: crd.Objects{
+			Namespace: namespace, Secrets: map[string]crd.Secret{},
+			LegacyRef: pharos.Ref{Kind: "ConfigMap", Namespace: namespace, Name: "config"},
+		},
+		places: map[pharos.Ref]place{},
+	}
+}
+
+// Add reads a file, or all .yaml, .yml and .json files below a directory in the
+// order of their paths. The error is about reading alone; what is wrong with the
+// text is a Problem.
+func (s *Set) Add(path string) error {
+	var paths []string
+	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.IsDir() && (p == path || slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(p))) {
+			paths = append(paths, p)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		return fmt.Errorf("%s has no .yaml, .yml or .json file", path)
+	}
+	for _, p := range paths {
+		f, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		err = s.Read(p, f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Read reads a stream of YAML or JSON documents, which Problems call name.
+func (s *Set) Read(name string, r io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(r, int64(maxSize-s.size)+1))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if s.size += len(text); s.size > maxSize {
+		return fmt.Errorf("%s: there are more than %d bytes", name, maxSize)
+	}
+	s.Files++
+	s.decode(name, text)
+	return nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// decode reads the documents of a text, up to the first that is not YAML.
+func (s *Set) decode(name string, text []byte) {
+	before := len(s.problems)
+	defer func() {
+		for i := before; i < len(s.problems) && bytes.Contains(text, []byte("{{")); i++ {
+			s.problems[i].Hint = cmp.Or(s.problems[i].Hint, "a chart's template? Render it first: helm template … | pharos validate -")
+		}
+	}()
+	defer func() {
+		// The YAML library is given foreign text; its bugs must not end the program.
+		if r := recover(); r != nil {
+			s.problems = append(s.problems, Problem{File: name, Reason: fmt.Sprintf("the YAML cannot be read: %v", r)})
+		}
+	}()
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			s.notYAML(name, text, err)
+			return
+		}
+		if len(doc.Content) == 1 {
+			s.document(name, doc.Content[0])
+		}
+		if s.values > maxValues {
+			s.problems = append(s.problems, Problem{File: name, Reason: fmt.Sprintf("there are more than %d values", maxValues), Hint: "aliases count as what they name"})
+			return
+		}
+	}
+}
+
+func (s *Set) notYAML(name string, text []byte, err error) {
+	p := Problem{File: name, Reason: err.Error()}
+	if m := yamlLine.FindStringSubmatch(p.Reason); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		p.Reason = p.Reason[len(m[0]):]
+	}
+	p.Reason = "not YAML: " + p.Reason
+	if strings.Contains(p.Reason, "cannot start any token") && bytes.ContainsRune(text, '\t') {
+		p.Hint = "tabs do not indent, blanks do"
+	}
+	s.problems = append(s.problems, p)
+}
