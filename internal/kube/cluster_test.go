@@ -349,6 +349,13 @@ func TestBurstAndRestart(t *testing.T) {
 		}
 		return ""
 	})
+	// The API server shows what it was sent before the sender has its answer.
+	a.eventually(func() string {
+		if st := p.writer.Status(); st.Written+st.Failed == 0 {
+			return fmt.Sprintf("after the restart: %+v", st)
+		}
+		return ""
+	})
 	if st := p.writer.Status(); st.Written != 1 || st.Failed != 0 {
 		t.Errorf("after the restart: %+v, want one status written", st)
 	}
