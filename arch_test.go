@@ -237,6 +237,9 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if f.Name() == "metallb.io_bgppeers.yaml" { // as api/v1beta1/doc.go says
+				want = bytes.Replace(want, []byte("\n  group:"), []byte("\n  conversion:\n    strategy: None\n    webhook: null\n  group:"), 1)
+			}
 			if got, err := os.ReadFile(filepath.Join(home, f.Name())); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%s/%s is not what the types say (%v): run make generate", home, f.Name(), err)
 			}
