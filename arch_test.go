@@ -63,6 +63,7 @@ var rules = []rule{
 	// Layer 4: adapters.
 	{"internal/rule", []string{"."}},
 	{"internal/crd", []string{".", "why", "api/v1beta1", "api/v1beta2", "internal/meant", "internal/rule", "k8s.io/api/core/v1", "k8s.io/apimachinery/..."}},
+	{"internal/migrate", []string{".", "why", "controller", "speaker"}},
 	{"internal/configmap", []string{".", "internal/meant", "internal/rule", "go.yaml.in/yaml/v3"}},
 	{"internal/kube", []string{".", "why", "controller", "speaker", "proxy", "internal/configmap", "internal/version", "k8s.io/..."}},
 	{"internal/file", []string{".", "why", "api/v1beta1", "api/v1beta2", "deploy", "internal/configmap", "internal/crd", "internal/meant", "internal/rule", "go.yaml.in/yaml/v3", "k8s.io/apimachinery/pkg/util/validation"}},
@@ -193,7 +194,7 @@ func TestPackagesAreDocumented(t *testing.T) {
 
 // Pure code owns no clock, goroutine or logger: callers bring them.
 func TestPureCodeIsPure(t *testing.T) {
-	pure := []string{".", "internal/rule", "internal/crd", "why", "bgp/wire", "rib", "arp", "ndp", "layer2", "election", "ipam", "dataplane"}
+	pure := []string{".", "internal/rule", "internal/crd", "internal/migrate", "why", "bgp/wire", "rib", "arp", "ndp", "layer2", "election", "ipam", "dataplane"}
 	forbidden := []string{"log", "log/slog", "net", "os", "os/exec", "sync", "net/http"}
 	pkgs := packages(t)
 	for _, dir := range pure {
