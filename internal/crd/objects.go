@@ -108,11 +108,13 @@ type session struct {
 	config   *pharos.Config
 	problems []pharos.Problem
 
-	legacy  *pharos.Config // the ConfigMap's configuration that is in force; never nil
-	owned   []owned        // the IPAddressPools in force, by name
-	held    stock          // the addresses of all pools in force
-	aliases map[string]alias
-	kept    map[string]*pharos.BFDProfile // no longer there, but perhaps named by peers
+	legacy *pharos.Config // the ConfigMap's configuration that is in force; never nil
+	owned  []owned        // the IPAddressPools in force, by name
+	held   stock          // the addresses in force that several pools claim
+
+	contested map[*entry]bool
+	aliases   map[string]alias
+	kept      map[string]*pharos.BFDProfile // no longer there, but perhaps named by peers
 }
 
 // owned is an IPAddressPool in force.

@@ -25,7 +25,7 @@ type entry struct {
 
 func (e entry) String() string { return e.Range.String() + " of " + e.origin + ", " + e.field }
 
-// stock is every range that is in force, sorted; they are disjoint.
+// stock is the ranges in force that others contest, sorted; they are disjoint.
 type stock []entry
 
 // twin returns an entry that shares an address with the range.
@@ -37,9 +37,32 @@ func (s stock) twin(r pharos.Range) (entry, bool) {
 	return entry{}, false
 }
 
-func (s *stock) add(entries []entry) {
-	*s = append(*s, entries...)
-	slices.SortFunc(*s, func(a, b entry) int { return a.First.Compare(b.First) })
+// contest finds the ranges that overlap others, whichever versions come into
+// force. They are few, so that only they have to be looked at one by one.
+func (s *session) contest(list []draft[pools]) {
+	var all []*entry
+	for i := range list {
+		for _, v := range list[i].versions() {
+			for j := range v.entries {
+				all = append(all, &v.entries[j])
+			}
+		}
+	}
+	s.contested = map[*entry]bool{}
+	rule.Overlaps(all, func(e *entry) pharos.Range { return e.Range }, func(a, b *entry) { s.contested[a], s.contested[b] = true, true })
+}
+
+// hold notes the ranges of a pool that comes into force.
+func (s *session) hold(v *pools) {
+	before := len(s.held)
+	for i := range v.entries {
+		if s.contested[&v.entries[i]] {
+			s.held = append(s.held, v.entries[i])
+		}
+	}
+	if len(s.held) > before {
+		slices.SortFunc(s.held, func(a, b entry) int { return a.First.Compare(b.First) })
+	}
 }
 
 // settlePools brings the pools into force, those of the ConfigMap among them: they
@@ -53,6 +76,7 @@ func (s *session) settlePools() {
 		}
 		list = inOrder(append([]draft[pools]{d}, list...))
 	}
+	s.contest(list)
 	names := map[string]string{}
 	s.past.pools = settle(s, list, func(d *draft[pools], v *pools, _ bool) (bool, faults) {
 		wrong := s.clash(v, names)
@@ -63,7 +87,7 @@ func (s *session) settlePools() {
 			names[v.pools[i].Name] = v.pools[i].Origin
 		}
 		s.config.Pools = append(s.config.Pools, v.pools...)
-		s.held.add(v.entries)
+		s.hold(v)
 		switch {
 		case d.ref != s.LegacyRef:
 			s.owned = append(s.owned, owned{v, &v.pools[0], d.labels})
@@ -92,7 +116,11 @@ func (s *session) clash(v *pools, names map[string]string) (wrong faults) {
 			wrong.add(v.names[i], "rename one of them", "there is a pool %s already, %s", rule.Quote(v.pools[i].Name), origin)
 		}
 	}
-	for _, e := range v.entries {
+	for i := range v.entries {
+		e := &v.entries[i]
+		if !s.contested[e] {
+			continue
+		}
 		if twin, ok := s.held.twin(e.Range); ok {
 			wrong.add(e.field, "an address is in one pool alone", "%s overlaps %s", e.Range, twin)
 		}

@@ -72,12 +72,10 @@ type draft[T any] struct {
 	since     int               // the Parse that accepted what was last in force
 	labels    map[string]string // as they are now; they may change whatever the rest says
 	now, last *T                // as it is written, nil if that is wrong; as it was in force, nil if it never was
-}
 
-// unchanged reports whether the object says what it said when it was accepted, or
-// says nothing that could be accepted instead.
-func (d *draft[T]) unchanged() bool {
-	return d.last != nil && (d.now == nil || reflect.DeepEqual(d.now, d.last))
+	// unchanged says that the object says what it said when it was accepted, or
+	// nothing that could be accepted instead.
+	unchanged bool
 }
 
 // versions are what may come into force of the object, the best first.
@@ -87,7 +85,7 @@ func (d *draft[T]) versions() []*T {
 		return nil
 	case d.now == nil:
 		return []*T{d.last}
-	case d.last == nil || d.unchanged():
+	case d.last == nil || d.unchanged:
 		return []*T{d.now}
 	}
 	return []*T{d.now, d.last}
@@ -115,8 +113,12 @@ func drafts[T any, O metav1.Object](s *session, kind string, objects []O, past m
 // inOrder sorts drafts, which are by age and name: first what is unchanged, in
 // the order in which it was accepted.
 func inOrder[T any](list []draft[T]) []draft[T] {
+	for i := range list {
+		d := &list[i]
+		d.unchanged = d.last != nil && (d.now == nil || reflect.DeepEqual(d.now, d.last))
+	}
 	rank := func(d draft[T]) int {
-		if d.unchanged() {
+		if d.unchanged {
 			return d.since
 		}
 		return math.MaxInt
@@ -138,7 +140,7 @@ func settle[T any](s *session, list []draft[T], try func(d *draft[T], v *T, last
 			s.tell(d.ref, wrong)
 			if ok {
 				since := s.past.turn
-				if v == d.last || d.unchanged() {
+				if v == d.last || d.unchanged {
 					since = d.since
 				}
 				inForce[d.ref] = version[T]{d.uid, since, v}
