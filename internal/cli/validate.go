@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pharoslb/pharos/internal/file"
+	files "github.com/pharoslb/pharos/internal/file"
 )
 
 func newValidate() *cobra.Command {
@@ -35,7 +35,7 @@ with 1 if there is, and with 2 if the arguments are wrong or can't be read.`,
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
-	cmd.Flags().StringVarP(&namespace, "namespace", "n", file.DefaultNamespace, "namespace of the controller and speakers, whose objects count")
+	cmd.Flags().StringVarP(&namespace, "namespace", "n", files.DefaultNamespace, "namespace of the controller and speakers, whose objects count")
 	return cmd
 }
 
@@ -43,7 +43,7 @@ with 1 if there is, and with 2 if the arguments are wrong or can't be read.`,
 var errInvalid = errors.New("")
 
 func runValidate(w io.Writer, stdin io.Reader, paths []string, namespace, output string) error {
-	set := file.New(namespace)
+	set := files.New(namespace)
 	for _, path := range paths {
 		var err error
 		if path == "-" {
@@ -65,13 +65,13 @@ func runValidate(w io.Writer, stdin io.Reader, paths []string, namespace, output
 	errs := len(problems) - warnings
 	if output == "json" {
 		out := struct {
-			Files    int            `json:"files"`
-			Objects  int            `json:"objects"`
-			Skipped  int            `json:"skipped"`
-			Errors   int            `json:"errors"`
-			Warnings int            `json:"warnings"`
-			Problems []file.Problem `json:"problems"`
-		}{set.Files, set.Count, set.Skipped, errs, warnings, append([]file.Problem{}, problems...)}
+			Files    int             `json:"files"`
+			Objects  int             `json:"objects"`
+			Skipped  int             `json:"skipped"`
+			Errors   int             `json:"errors"`
+			Warnings int             `json:"warnings"`
+			Problems []files.Problem `json:"problems"`
+		}{set.Files, set.Count, set.Skipped, errs, warnings, append([]files.Problem{}, problems...)}
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
@@ -88,7 +88,7 @@ func runValidate(w io.Writer, stdin io.Reader, paths []string, namespace, output
 	return nil
 }
 
-func showProblems(w io.Writer, problems []file.Problem) {
+func showProblems(w io.Writer, problems []files.Problem) {
 	t := table{{"PLACE", "OBJECT", "FIELD", "PROBLEM"}}
 	for _, p := range problems {
 		place := p.File
@@ -117,7 +117,7 @@ func showProblems(w io.Writer, problems []file.Problem) {
 }
 
 // verdict is the summary, on one line.
-func verdict(set *file.Set, errs, warnings int) string {
+func verdict(set *files.Set, errs, warnings int) string {
 	text := fmt.Sprintf("%s in %s", count(set.Count, "object"), count(set.Files, "file"))
 	switch {
 	case errs == 0 && set.Count == 0:

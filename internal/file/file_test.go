@@ -125,6 +125,43 @@ func TestObjects(t *testing.T) {
 	}
 }
 
+// A directory may hold other things: they are told of, and do no harm. What is in
+// hidden folders is not looked at.
+func TestDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"b/pool.yml":    "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: a}\nspec: {addresses: [10.0.0.0/8]}\n",
+		"values.yaml":   "replicas: 1\n",
+		"a/half.yaml":   "kind: IPAddressPool\n",
+		"notes.txt":     "{{",
+		".git/x.yaml":   "{{",
+		"b/nothing.yml": "# nothing\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(DefaultNamespace)
+	if err := s.Add(dir); err != nil {
+		t.Fatal(err)
+	}
+	want := "1: is no object of the API: apiVersion or kind is missing\n1: warning: is no object of the API: apiVersion or kind is missing\n"
+	if got := show(s.Check()); got != want || s.Files != 4 || s.Count != 1 {
+		t.Errorf("%d files, %d objects\n%s", s.Files, s.Count, got)
+	}
+	s = New(DefaultNamespace)
+	if err := s.Add(filepath.Join(dir, "values.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.Check(); len(p) != 1 || p[0].Warning {
+		t.Errorf("%+v", p)
+	}
+}
+
 func TestSchemasAreRead(t *testing.T) {
 	if got := len(kinds()); got != 10 {
 		t.Errorf("%d kinds", got)

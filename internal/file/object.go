@@ -93,7 +93,7 @@ func (s *Set) object(file string, n *yaml.Node, apiVersion, kind string, depth i
 	case apiVersion == "v1" && h.ref.Namespace == s.Objects.Namespace && kind == "ConfigMap":
 		s.configMap(file, n, w, fields, h.ref)
 	case kind == "" || apiVersion == "":
-		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Reason: "is no object of the API: apiVersion or kind is missing"})
+		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Reason: "is no object of the API: apiVersion or kind is missing", Warning: s.found && kind+apiVersion == ""})
 	default:
 		s.Skipped++
 	}

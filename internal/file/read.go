@@ -45,6 +45,7 @@ type Set struct {
 
 	problems []Problem
 	places   map[pharos.Ref]place
+	found    bool // the file is one of a directory's
 	size     int
 	values   int
 }
@@ -72,13 +73,17 @@ func New(namespace string) *Set {
 }
 
 // Add reads a file, or all .yaml, .yml and .json files below a directory in the
-// order of their paths. The error is about reading alone; what is wrong with the
-// text is a Problem.
+// order of their paths, folders whose names begin with a dot aside. The error is
+// about reading alone; what is wrong with the text is a Problem. What is plainly
+// no object is an error in a file that is named, a warning in one that is found.
 func (s *Set) Add(path string) error {
 	var paths []string
 	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		if d.IsDir() && p != path && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir
 		}
 		if !d.IsDir() && (p == path || slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(p))) {
 			paths = append(paths, p)
@@ -96,7 +101,9 @@ func (s *Set) Add(path string) error {
 		if err != nil {
 			return err
 		}
+		s.found = p != path
 		err = s.Read(p, f)
+		s.found = false
 		f.Close()
 		if err != nil {
 			return err
