@@ -38,8 +38,8 @@ func InSeconds(d time.Duration) *Fault {
 // Timers checks a peer's hold and keepalive time, nil where not given, against
 // RFC 4271 and each other, and sets in the peer what they amount to. RFC 4271
 // §4.2 counts seconds, so that parts of one are cut off. A keepalive time of
-// nothing, beside a hold time, is one that is not given. The faults are of the
-// hold time and of the keepalive time.
+// nothing is none: a third of the hold time, or where it is alone no hold time
+// either. The faults are of the hold time and of the keepalive time.
 func Timers(peer *pharos.Peer, hold, keepalive *time.Duration) (ofHold, ofKeepalive *Fault) {
 	h, k := seconds(hold), seconds(keepalive)
 	switch {
@@ -55,7 +55,7 @@ func Timers(peer *pharos.Peer, hold, keepalive *time.Duration) (ofHold, ofKeepal
 	if hold != nil && keepalive != nil && *keepalive > *hold {
 		ofKeepalive = faultf("a third of it is usual", "%s is more than the hold time %s", *keepalive, *hold)
 	}
-	if k != nil && *k == 0 && *h != 0 {
+	if k != nil && *k == 0 {
 		k = nil
 	}
 	peer.HoldTime, peer.KeepaliveTime = h, k

@@ -99,8 +99,9 @@ func TestTimers(t *testing.T) {
 		{"9s", "0s", "9s -"}, // nothing is not a pause: a third of the hold time
 		{"9s", "900ms", "9s -"},
 		{"0s", "", "0s -"},
-		{"0s", "0s", "0s 0s"},
-		{"", "0s", "0s 0s"},
+		{"0s", "0s", "0s -"}, // as MetalLB stores a v1beta1 peer that gives neither
+		{"", "0s", "0s -"},
+		{"", "900ms", "0s -"},
 		{"", "10s", "30s 10s"},
 		{"500ms", "", "0s -"}, // as MetalLB cuts off before it compares
 		{"3s999ms", "", "3s -"},
