@@ -177,6 +177,9 @@ func (s *session) readPeer(o *v1beta2.BGPPeer, f *faults) *peer {
 		DualStack:       spec.DualStackAddressFamily,
 	}}
 	s.readPlace(spec, v, f)
+	f.fits("spec.myASN", rule.AS(spec.MyASN))
+	f.fits("spec.peerASN", rule.AS(spec.ASN))
+	f.fits("spec.localASN", rule.AS(spec.LocalASN))
 	if v.LocalAS == 0 {
 		f.add("spec.myASN", "", "is missing, or 0")
 	}
@@ -211,6 +214,12 @@ func (s *session) readPlace(spec *v1beta2.BGPPeerSpec, v *peer, f *faults) {
 	v.SourceAddr = address("spec.sourceAddress", spec.SrcAddress, false)
 	v.RouterID = address("spec.routerID", spec.RouterID, true)
 	f.fits("spec.sourceAddress", rule.SourceFamily(v.SourceAddr, v.Addr))
+	f.fits("spec.routerID", rule.RouterID(v.RouterID))
+	if v.Addr.IsValid() {
+		f.fits("spec.peerAddress", rule.Host(v.Addr))
+	} else if a := v.SourceAddr; spec.Interface != "" && a.IsValid() && !(a.Is6() && a.IsLinkLocalUnicast()) {
+		f.add("spec.sourceAddress", "leave it out", "%s is not link-local, as the addresses of a session found by its interface are", a)
+	}
 	switch {
 	case spec.Address != "" && spec.Interface != "":
 		f.add("spec.interface", "leave one of them out", "peerAddress is given too")

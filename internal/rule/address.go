@@ -17,29 +17,50 @@ type Entry struct {
 	Widest int
 }
 
-// Addresses reads a CIDR or first-last, blanks around the hyphen allowed.
+// Addresses reads a CIDR or first-last, blanks around the two allowed.
 func Addresses(text string) (Entry, *Fault) {
-	text = strings.TrimSpace(text)
+	const blanks = " \t"
 	if first, last, ok := strings.Cut(text, "-"); ok {
-		return addressRange(text, strings.TrimSpace(first), strings.TrimSpace(last))
+		return addressRange(text, strings.Trim(first, blanks), strings.Trim(last, blanks))
 	}
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil || prefix.Addr().Is4In6() {
-		hint := "such as 192.0.2.0/24 or 192.0.2.10-192.0.2.20"
-		if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-			hint = fmt.Sprintf("a single address is %s", netip.PrefixFrom(a, a.BitLen()))
-		}
-		return Entry{}, faultf(hint, "%s is neither a CIDR nor a range", Quote(text))
+		return Entry{}, faultf(hintEntry(text), "%s is neither a CIDR nor a range", Quote(text))
 	}
 	return Entry{pharos.PrefixRange(prefix), prefix.Bits()}, nil
 }
+
+// hintEntry guesses what was meant by what is neither a CIDR nor a range.
+func hintEntry(text string) string {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		return fmt.Sprintf("a single address is %s", netip.PrefixFrom(a, a.BitLen()))
+	}
+	switch {
+	case strings.ContainsAny(text, dashes):
+		return "a range is written with a hyphen, -, not with a dash"
+	case strings.Contains(text, ","):
+		return "each is an entry of its own"
+	case strings.TrimSpace(text) != text:
+		return noBlanks
+	}
+	return "such as 192.0.2.0/24 or 192.0.2.10-192.0.2.20"
+}
+
+const (
+	dashes   = "\u2010\u2011\u2012\u2013\u2014\u2212" // what word processors make of a hyphen
+	noBlanks = "leave out the blanks around it"
+)
 
 func addressRange(text, first, last string) (Entry, *Fault) {
 	a, errA := netip.ParseAddr(first)
 	b, errB := netip.ParseAddr(last)
 	switch {
 	case errA != nil || errB != nil || a.Zone() != "" || b.Zone() != "":
-		return Entry{}, faultf("such as 192.0.2.10-192.0.2.20", "%s is not a range of addresses", Quote(text))
+		hint := "such as 192.0.2.10-192.0.2.20"
+		if strings.Contains(text, ",") {
+			hint = "each is an entry of its own"
+		}
+		return Entry{}, faultf(hint, "%s is not a range of addresses", Quote(text))
 	case a.Unmap().Is4() != b.Unmap().Is4():
 		return Entry{}, faultf("", "%s and %s are of different families", a, b)
 	}
@@ -94,15 +115,27 @@ func Aggregation(length int, e Entry, at string) *Fault {
 // Address reads an IP address without zone; only one of version 4 where only4.
 // One of version 4 written inside version 6 counts as version 4.
 func Address(text string, only4 bool) (netip.Addr, *Fault) {
-	text = strings.TrimSpace(text)
 	a, err := netip.ParseAddr(text)
 	switch {
+	case err != nil && strings.TrimSpace(text) != text:
+		return netip.Addr{}, faultf(noBlanks, "%s is not an IP address", Quote(text))
 	case err != nil || a.Zone() != "":
 		return netip.Addr{}, faultf("host names and zones are not accepted", "%s is not an IP address", Quote(text))
 	case only4 && !a.Unmap().Is4():
 		return netip.Addr{}, faultf("", "%s is not an IPv4 address", a)
 	}
 	return a.Unmap(), nil
+}
+
+// Host refuses an address that no host has, or not on one link alone.
+func Host(a netip.Addr) *Fault {
+	switch {
+	case a.IsUnspecified() || a.IsMulticast():
+		return faultf("", "%s is not the address of a host", a)
+	case a.Is6() && a.IsLinkLocalUnicast():
+		return faultf("give interface instead: the router is found there", "%s is link-local, and does not say on which link", a)
+	}
+	return nil
 }
 
 // Overlaps tells of pairs whose ranges share an address: of each range that

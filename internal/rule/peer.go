@@ -15,12 +15,13 @@ const longest = 65536 * time.Second
 
 // Seconds reads a time of 0 s to 65535 s.
 func Seconds(text string) (time.Duration, *Fault) {
-	text = strings.TrimSpace(text)
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		hint := "such as 90s or 1m30s"
 		if _, err := strconv.Atoi(text); err == nil {
 			hint = fmt.Sprintf("a unit is needed: %ss", text)
+		} else if strings.TrimSpace(text) != text {
+			hint = noBlanks
 		}
 		return 0, faultf(hint, "%s is not a duration", Quote(text))
 	}
@@ -84,6 +85,26 @@ func SourceFamily(source, peer netip.Addr) *Fault {
 func MultiHop(peer *pharos.Peer, hint string) *Fault {
 	if peer.EBGPMultiHop && (peer.DynamicAS == pharos.Internal || peer.LocalAS == peer.RemoteAS && peer.LocalAS != 0) {
 		return faultf(hint, "makes no sense for an iBGP peer")
+	}
+	return nil
+}
+
+// asTrans stands for a number of more than 16 bits where there is no room for it
+// (RFC 6793 §4.2.3).
+const asTrans = 23456
+
+// AS refuses the number of an autonomous system that nobody can be.
+func AS(n uint32) *Fault {
+	if n == asTrans {
+		return faultf("", "%d is reserved (RFC 6793)", n)
+	}
+	return nil
+}
+
+// RouterID refuses a BGP identifier of zero (RFC 6286 §2.1).
+func RouterID(a netip.Addr) *Fault {
+	if a.IsValid() && a.IsUnspecified() {
+		return faultf("leave it out", "%s identifies nobody", a)
 	}
 	return nil
 }

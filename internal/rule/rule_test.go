@@ -22,7 +22,13 @@ func TestAddresses(t *testing.T) {
 	for text, want := range map[string]string{
 		"192.0.2.0/24":                      "192.0.2.0-192.0.2.255 /24",
 		"192.0.2.77/24":                     "192.0.2.0-192.0.2.255 /24",
-		" 2001:db8::/64 ":                   "2001:db8::-2001:db8::ffff:ffff:ffff:ffff /64",
+		"2001:db8::/64":                     "2001:db8::-2001:db8::ffff:ffff:ffff:ffff /64",
+		" 192.0.2.0/24":                     `" 192.0.2.0/24" is neither a CIDR nor a range (leave out the blanks around it)`, // MetalLB and the schema refuse it too
+		"\t192.0.2.6\t-  192.0.2.17 ":       "192.0.2.6-192.0.2.17 /29",
+		"192.0.2.1-192.0.2.2\n":             `"192.0.2.1-192.0.2.2\n" is not a range of addresses (such as 192.0.2.10-192.0.2.20)`,
+		"192.0.2.1–192.0.2.2":               `"192.0.2.1–192.0.2.2" is neither a CIDR nor a range (a range is written with a hyphen, -, not with a dash)`,
+		"192.0.2.1/32, 192.0.2.2/32":        `"192.0.2.1/32, 192.0.2.2/32" is neither a CIDR nor a range (each is an entry of its own)`,
+		"192.0.2.1-192.0.2.2,192.0.2.4/32":  `"192.0.2.1-192.0.2.2,192.0.2.4/32" is not a range of addresses (each is an entry of its own)`,
 		"192.0.2.6 - 192.0.2.17":            "192.0.2.6-192.0.2.17 /29",
 		"0.0.0.0-255.255.255.255":           "0.0.0.0-255.255.255.255 /0",
 		"::-::":                             "::-:: /128",
@@ -66,6 +72,7 @@ func TestAddress(t *testing.T) {
 		{"2001:db8::1", true, "2001:db8::1 is not an IPv4 address"},
 		{"tor.example", false, `"tor.example" is not an IP address (host names and zones are not accepted)`},
 		{"fe80::1%eth0", false, `"fe80::1%eth0" is not an IP address (host names and zones are not accepted)`},
+		{" 192.0.2.1", false, `" 192.0.2.1" is not an IP address (leave out the blanks around it)`},
 	} {
 		a, fault := Address(c.text, c.only4)
 		if got := outcome(a, fault); got != c.want {
