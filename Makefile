@@ -10,9 +10,10 @@ SOURCES     := $(shell git ls-files '*.go' '*.yaml' go.mod go.sum 2>/dev/null | 
 FUZZTIME    ?= 3s
 TESTFLAGS   ?=
 BENCHFLAGS  ?=
+LAYER2FLAGS ?=
 # Tests that stand on whole machines run after the others, one at a time: they
 # watch clocks that a busy machine would stretch.
-WHOLE       := ./e2e/... ./interop/...
+WHOLE       := ./e2e/... ./interop/... ./bench/layer2
 
 export PHAROS_CONTROLPLANE := $(CURDIR)/bin/pharos-controlplane
 
@@ -65,12 +66,16 @@ fuzz: ## run every fuzz target for FUZZTIME (3s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: bench-lab bench-engine ## measure, print medians and compare; see bench/README.md
+bench: bench-lab bench-engine bench-layer2 ## measure, print medians and compare; see bench/README.md
 
 .PHONY: bench-lab
 bench-lab: build ## measure the product on the walk-through's lab
 	@.ci/deps curl iproute2 nftables openssl
 	@$(GO) run ./bench
+
+.PHONY: bench-layer2
+bench-layer2: ## measure how fast a layer 2 address finds another node (LAYER2FLAGS='-nodes N -rounds N')
+	@$(GO) run ./bench/layer2 $(LAYER2FLAGS)
 
 .PHONY: bench-engine
 bench-engine: ## measure the BGP engine beside four others (BENCHFLAGS='-run REGEX -rounds N')

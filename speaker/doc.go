@@ -1,9 +1,10 @@
 // Package speaker is the role of one node: it decides which Services' addresses
 // the node announces, to which BGP peers and with which attributes, and keeps
-// the BGP engine at that.
+// the BGP engine and the layer 2 announcer at that.
 //
-// It speaks no BGP itself (package bgp), allocates nothing (controller) and
-// carries no packet (proxy). It knows no Kubernetes: it is handed Snapshots.
+// It speaks no BGP itself (package bgp), sends no ARP (package layer2), allocates
+// nothing (controller) and carries no packet (proxy). It knows no Kubernetes: it is
+// handed Snapshots.
 //
 //	Snapshot ──► gate: may the new configuration come into force?
 //	   │             │ Config
@@ -14,7 +15,14 @@
 //	   │             ▼                                                       ├─► bgp.Server
 //	   └ Diff ──► Plan(Service, Endpoints) ──► table: prefix → claims ─► Apply ─┘
 //	                 │ Reason, Nodes
-//	                 └──► Status, explain, nodeAssigned event
+//	                 ├──► Status, explain, nodeAssigned event
+//	                 └──► answers: own and handed over addresses ──► Set ──► layer2.Announcer
+//	                         ▲                                                │ links, claims of others
+//	Membership: who is alive ┴─ crowd: who may win an election ◄──────────────┘
+//
+// On layer 2 one node announces an address (package election). What a member's death
+// concerns is what that member announced; the rest is not looked at. Whoever loses an
+// address to a node that is alive answers until that node is heard to.
 //
 // Invariants: View and Plan are pure, and equal for equal input on every node;
 // the table after any sequence of changes is the one that the last Snapshot

@@ -9,9 +9,13 @@ import (
 )
 
 const (
-	// takeoverTime is within what time a change of owner has reached all speakers: when
-	// one that claimed an address is not known to be its owner by then, it is a dispute.
+	// takeoverTime is within what time a speaker that has begun has found the others: one
+	// that claimed an address and is not heard of by then is cut off from this one.
 	takeoverTime = 10 * time.Second
+
+	// noticeTime is within what time both sides of a cut have noticed it: who is heard of
+	// so long after its claim was not cut off when it made it.
+	noticeTime = 2 * time.Second
 
 	// conflictPause lies between two events about the same address and host.
 	conflictPause = time.Minute
@@ -41,7 +45,16 @@ type judge struct {
 // rival is a speaker that claims an address.
 type rival struct {
 	claimed
-	at time.Time
+	at     time.Time
+	member *bool // it was heard of noticeTime later, and will find out by itself; nil: not yet known
+}
+
+// due is when there is something to decide.
+func (r *rival) due() time.Time {
+	if r.member == nil {
+		return r.at.Add(noticeTime)
+	}
+	return r.at.Add(takeoverTime)
 }
 
 type dispute struct {
@@ -109,7 +122,7 @@ func (j *judge) deadline() time.Time {
 	defer j.mu.Unlock()
 	var next time.Time
 	for _, r := range j.rivals {
-		if due := r.at.Add(takeoverTime); next.IsZero() || due.Before(next) {
+		if due := r.due(); next.IsZero() || due.Before(next) {
 			next = due
 		}
 	}
@@ -134,8 +147,9 @@ func (j *judge) Conflict(c layer2.Conflict) bool {
 }
 
 // take returns the claims since it was asked last: the addresses that other speakers
-// take over, as it seems, and those claims that somebody has to be told of.
-func (j *judge) take(now time.Time) (takeovers []netip.Addr, disputes []claimed) {
+// take over, as it seems, and those claims that somebody has to be told of. member
+// reports whether a node's speaker is a member.
+func (j *judge) take(now time.Time, member func(node string) bool) (takeovers []netip.Addr, disputes []claimed) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for k, at := range j.told {
@@ -150,7 +164,7 @@ func (j *judge) take(now time.Time) (takeovers []netip.Addr, disputes []claimed)
 			disputes = j.dispute(now, c, disputes)
 		case c.node != "" && !gone && len(j.rivals) < maxConflicts:
 			if _, ok := j.rivals[c.Addr]; !ok {
-				j.rivals[c.Addr] = rival{c, now}
+				j.rivals[c.Addr] = rival{claimed: c, at: now}
 			}
 		}
 		if c.node != "" {
@@ -159,9 +173,17 @@ func (j *judge) take(now time.Time) (takeovers []netip.Addr, disputes []claimed)
 	}
 	j.claims = nil
 	for a, r := range j.rivals {
-		if now.Sub(r.at) >= takeoverTime {
+		switch {
+		case now.Before(r.due()):
+		case r.member == nil:
+			is := member(r.node)
+			r.member = &is
+			j.rivals[a] = r
+		default:
 			delete(j.rivals, a)
-			disputes = j.dispute(now, r.claimed, disputes)
+			if !*r.member && !member(r.node) {
+				disputes = j.dispute(now, r.claimed, disputes)
+			}
 		}
 	}
 	return takeovers, disputes

@@ -301,7 +301,7 @@ func (s *Speaker) announce(now time.Time) {
 // hear tells of the claims of other hosts.
 func (s *Speaker) hear(now time.Time) {
 	l := &s.segments
-	takeovers, disputes := l.judge.take(now)
+	takeovers, disputes := l.judge.take(now, l.crowd.alive)
 	for _, a := range takeovers {
 		l.answers.taken(a)
 	}

@@ -299,8 +299,15 @@ func TestConflictIsToldOfOnce(t *testing.T) {
 		if got := owner.notes.take(); !slices.Equal(got, want) {
 			t.Errorf("events after a while %q", got)
 		}
-		// Another speaker that goes on announcing is a conflict too, and is not fought.
+		// Another speaker is not fought. If it is a member, it will find out; if it is
+		// not heard of, somebody has to be told.
 		other := w.homes[w.others(owner.name)]
+		owner.speaker.Conflict(layer2.Conflict{Addr: addr("192.0.2.1"), MAC: other.links[0].MAC, Interface: "eth0"})
+		pass(takeoverTime)
+		if got := owner.notes.take(); len(got) > 0 {
+			t.Errorf("a member's claim is told of: %q", got)
+		}
+		w.hear(owner.name, other.name)
 		if owner.speaker.Conflict(layer2.Conflict{Addr: addr("192.0.2.1"), MAC: other.links[0].MAC, Interface: "eth0"}) {
 			t.Error("the address is defended against another speaker")
 		}
