@@ -122,11 +122,10 @@ func (s *Set) ours(file string, n *yaml.Node, h head) {
 	if h.ref.Name != "" {
 		s.places[h.ref] = place{file: file, node: n}
 	}
-	named := len(validation.IsDNS1123Subdomain(h.ref.Name)) == 0
 	switch at := &(yaml.Node{Line: line(n, "metadata.name")}); {
 	case h.ref.Name == "":
 		w.fail(at, "metadata.name", "is missing", "")
-	case !named:
+	case len(validation.IsDNS1123Subdomain(h.ref.Name)) > 0:
 		w.fail(at, "metadata.name", rule.Quote(h.ref.Name)+" is not a name", "lower-case letters, digits, - and . make one")
 	}
 	// Metadata is Kubernetes' own, and a status is not taken from files.
@@ -141,14 +140,12 @@ func (s *Set) ours(file string, n *yaml.Node, h head) {
 		}
 	}
 	value, ok := w.value(&clean, &object, "").(map[string]any)
-	if !ok || !named || s.values > maxValues {
+	meta, there := value["metadata"].(map[string]any)
+	if !ok || !there || h.ref.Name == "" || s.values > maxValues {
 		return
 	}
-	meta, _ := value["metadata"].(map[string]any)
-	if meta == nil {
-		return
-	}
-	meta["namespace"] = h.ref.Namespace
+	meta["name"], meta["namespace"] = h.ref.Name, h.ref.Namespace
+	checkLabels(w, n, meta)
 	s.keep(w, n, h, value)
 }
 
@@ -165,6 +162,30 @@ var metadata = func() schema {
 	}
 	return out
 }()
+
+// checkLabels refuses labels and annotations that the API server does.
+func checkLabels(w *walk, n *yaml.Node, meta map[string]any) {
+	const hint = "63 letters, digits, -, _ and . at most, a letter or digit first and last"
+	for _, kind := range []string{"labels", "annotations"} {
+		given, _ := meta[kind].(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(given)) {
+			field := "metadata." + kind + "[" + key + "]"
+			name, value := key, ""
+			if kind == "annotations" {
+				name = strings.ToLower(key) // here the API server is less strict
+			} else {
+				value, _ = given[key].(string)
+			}
+			at := &yaml.Node{Line: line(n, field)}
+			switch {
+			case len(validation.IsQualifiedName(name)) > 0:
+				w.fail(at, field, "is not a name", hint+"; a domain and / may come before")
+			case len(validation.IsValidLabelValue(value)) > 0:
+				w.fail(at, field, rule.Quote(value)+" is not the value of a label", hint)
+			}
+		}
+	}
+}
 
 // keep puts an object into the set that package crd reads.
 func (s *Set) keep(w *walk, n *yaml.Node, h head, value map[string]any) {

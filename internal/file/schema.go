@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,15 +95,19 @@ func (w *walk) value(n *yaml.Node, sc *schema, field string) any {
 		return nil // not looked at
 	}
 	kind := kindOf(n)
+	if kind == "number" && sc.Type == "integer" && whole(n.Value) {
+		kind = "integer"
+	}
 	if kind != sc.Type {
 		hint := ""
 		switch {
-		case kind == "null":
-			hint = "leave the field out"
 		case kind == "integer" && strings.HasSuffix(field, "Time"):
 			hint = fmt.Sprintf("a unit is needed: %ss", n.Value)
-		case sc.Type == "string" && n.Kind == yaml.ScalarNode:
-			hint = fmt.Sprintf("put it in quotes: %q", n.Value)
+		case sc.Type == "string" && n.Kind == yaml.ScalarNode && kind != "null":
+			hint = "put it in quotes"
+			if !strings.HasSuffix(strings.ToLower(field), "password") {
+				hint = fmt.Sprintf("put it in quotes: %q", n.Value)
+			}
 		case kind == "string" && (sc.Type == "integer" || sc.Type == "boolean") && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
 			hint = "leave out the quotes"
 		}
@@ -117,7 +122,7 @@ func (w *walk) value(n *yaml.Node, sc *schema, field string) any {
 	case "integer":
 		return w.integer(n, sc, field)
 	case "boolean":
-		return slices.Contains(truths, strings.ToLower(n.Value))
+		return slices.Contains(truths, n.Value)
 	}
 	switch {
 	case sc.MaxLength > 0 && utf8.RuneCountInString(n.Value) > sc.MaxLength:
@@ -136,9 +141,16 @@ var words = map[string]string{
 
 // As YAML 1.1, which kubectl reads, spells them.
 var (
-	truths = []string{"true", "yes", "on", "y"}
-	lies   = []string{"false", "no", "off", "n"}
+	truths = strings.Fields("y Y yes Yes YES on On ON true True TRUE")
+	lies   = strings.Fields("n N no No NO off Off OFF false False FALSE")
 )
+
+// whole reports whether a number with a point or an exponent is a whole one, which
+// JSON does not tell from others.
+func whole(text string) bool {
+	v, err := strconv.ParseFloat(text, 64)
+	return err == nil && v == math.Trunc(v) && math.Abs(v) < 1<<63
+}
 
 // kindOf is the type that a node has for the API server.
 func kindOf(n *yaml.Node) string {
@@ -158,7 +170,7 @@ func kindOf(n *yaml.Node) string {
 	case "!!bool":
 		return "boolean"
 	}
-	if n.Style == 0 && (slices.Contains(truths, strings.ToLower(n.Value)) || slices.Contains(lies, strings.ToLower(n.Value))) {
+	if n.Style == 0 && (slices.Contains(truths, n.Value) || slices.Contains(lies, n.Value)) {
 		return "boolean"
 	}
 	return "string"
@@ -228,6 +240,10 @@ func (w *walk) object(n *yaml.Node, sc *schema, field string) any {
 			w.fail(k, child(field, k.Value), "there is no such field", hint)
 			continue
 		}
+		if sc.Properties[k.Value] != nil && kindOf(w.deref(of[k.Value])) == "null" {
+			of[k.Value] = nil // the API server drops a field that is empty
+			continue
+		}
 		if v := w.value(of[k.Value], sub, child(field, k.Value)); v != nil {
 			out[k.Value] = v
 		}
@@ -272,10 +288,18 @@ func (w *walk) array(n *yaml.Node, sc *schema, field string) any {
 
 func (w *walk) integer(n *yaml.Node, sc *schema, field string) any {
 	v, err := strconv.ParseInt(n.Value, 0, 64)
-	low, high := int64(-1<<63), int64(1<<63-1)
+	if err != nil && whole(n.Value) {
+		f, _ := strconv.ParseFloat(n.Value, 64)
+		v, err = int64(f), nil
+	}
+	low, high := int64(math.MinInt64), int64(math.MaxInt64)
 	low, high = *cmp.Or(sc.Minimum, &low), *cmp.Or(sc.Maximum, &high)
-	if err != nil || v < low || v > high {
-		w.fail(n, field, fmt.Sprintf("%s is not a whole number from %d to %d", rule.Quote(n.Value), low, high), "")
+	switch {
+	case (err != nil || v < low || v > high) && sc.Minimum != nil:
+		w.fail(n, field, fmt.Sprintf("%.64s is not from %d to %d", n.Value, low, high), "")
+		return nil
+	case err != nil:
+		w.fail(n, field, fmt.Sprintf("%.64s does not fit in 64 bits", n.Value), "")
 		return nil
 	}
 	return v

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pharoslb/pharos"
@@ -59,6 +60,10 @@ func addressRange(text, first, last string) (Entry, *Fault) {
 		hint := "such as 192.0.2.10-192.0.2.20"
 		if strings.Contains(text, ",") {
 			hint = "each is an entry of its own"
+		} else if n, err := strconv.ParseUint(last, 10, 8); err == nil && errA == nil && a.Is4() {
+			whole := a.As4()
+			whole[3] = byte(n)
+			hint = fmt.Sprintf("%s-%s?", a, netip.AddrFrom4(whole))
 		}
 		return Entry{}, faultf(hint, "%s is not a range of addresses", Quote(text))
 	case a.Unmap().Is4() != b.Unmap().Is4():

@@ -27,6 +27,7 @@ func TestAddresses(t *testing.T) {
 		"\t192.0.2.6\t-  192.0.2.17 ":       "192.0.2.6-192.0.2.17 /29",
 		"192.0.2.1-192.0.2.2\n":             `"192.0.2.1-192.0.2.2\n" is not a range of addresses (such as 192.0.2.10-192.0.2.20)`,
 		"192.0.2.1–192.0.2.2":               `"192.0.2.1–192.0.2.2" is neither a CIDR nor a range (a range is written with a hyphen, -, not with a dash)`,
+		"192.0.2.240-250":                   `"192.0.2.240-250" is not a range of addresses (192.0.2.240-192.0.2.250?)`,
 		"192.0.2.1/32, 192.0.2.2/32":        `"192.0.2.1/32, 192.0.2.2/32" is neither a CIDR nor a range (each is an entry of its own)`,
 		"192.0.2.1-192.0.2.2,192.0.2.4/32":  `"192.0.2.1-192.0.2.2,192.0.2.4/32" is not a range of addresses (each is an entry of its own)`,
 		"192.0.2.6 - 192.0.2.17":            "192.0.2.6-192.0.2.17 /29",
