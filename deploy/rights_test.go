@@ -33,7 +33,8 @@ var accounts = []rights{
 		services list,watch
 		nodes list,watch
 		endpointslices.discovery.k8s.io list,watch
-		events create,patch`, ``},
+		events create,patch`, `
+		secrets get`},
 	{"kube-system", "pharos-proxy", `
 		services list,watch
 		nodes list,watch
@@ -165,6 +166,7 @@ func testRightsByName(s *server) {
 		by                               []string
 	}{
 		{"list,watch", "configmaps", own, "config", all[:2]},
+		{"list,watch", "configmaps", own, "bgpextras", all[:1]},
 		{"list,watch", "configmaps", own, "other", nil},
 		{"get,create,update,patch,delete", "configmaps", own, "config", nil},
 		{"get,update", "leases.coordination.k8s.io", own, "pharos-controller", all[:1]},
@@ -189,7 +191,22 @@ func testRightsByName(s *server) {
 		{"create,update,patch,delete", "l2advertisements.metallb.io", own, "web", nil},
 		{"create,update,patch,delete", "communities.metallb.io", own, "web", nil},
 		{"create,update,patch,delete", "bfdprofiles.metallb.io", own, "web", nil},
+		{"list,watch", "ipaddresspools.metallb.io", own, "", all[:2]},
+		{"list,watch", "bgppeers.metallb.io", own, "", all[:2]},
+		{"list,watch", "bgpadvertisements.metallb.io", own, "", all[:2]},
+		{"list,watch", "l2advertisements.metallb.io", own, "", all[:2]},
+		{"list,watch", "communities.metallb.io", own, "", all[:2]},
+		{"list,watch", "bfdprofiles.metallb.io", own, "", all[:2]},
 		{"list,watch", "bgppeers.metallb.io", "shop", "", nil},
+		{"patch", "ipaddresspools/status.metallb.io", own, "web", all[:1]},
+		{"create,list,patch,delete", "configurationstates.metallb.io", own, "", all[:2]},
+		{"patch", "configurationstates/status.metallb.io", own, "controller", all[:2]},
+		{"create,list,patch,delete", "servicel2statuses.metallb.io", own, "", all[1:2]},
+		{"create,list,patch,delete", "servicebgpstatuses.metallb.io", own, "", all[1:2]},
+		{"create,list,patch,delete", "bgpsessionstates.metallb.io", own, "", all[1:2]},
+		{"patch", "servicel2statuses/status.metallb.io", own, "l2-x", all[1:2]},
+		{"patch", "servicebgpstatuses/status.metallb.io", own, "bgp-x", all[1:2]},
+		{"patch", "bgpsessionstates/status.metallb.io", own, "session-x", all[1:2]},
 		{"update,patch,delete", "customresourcedefinitions.apiextensions.k8s.io", "", "bgppeers.metallb.io", nil},
 		{"update,patch,delete", "validatingwebhookconfigurations.admissionregistration.k8s.io", "", "x", nil},
 	} {

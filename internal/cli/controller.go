@@ -23,7 +23,7 @@ type controllerFlags struct {
 	namespace string
 	configMap string
 	class     string
-	pod       string
+	pod       kube.Pod
 	elect     bool
 	secret    string
 }
@@ -44,7 +44,7 @@ stand by. Where a flag has an environment variable, the flag goes before it.`,
 	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
 	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
-	flags.StringVar(&f.pod, "pod-name", env("METALLB_POD_NAME", ""), "name of the own pod [METALLB_POD_NAME]")
+	bindPod(flags, &f.pod)
 	flags.StringVar(&f.secret, "ml-secret-name", env("METALLB_ML_SECRET_NAME", ""), "name of the Secret of the speakers' membership, which is made where it is not there; empty makes none [METALLB_ML_SECRET_NAME]")
 	flags.BoolVar(&f.elect, "leader-elect", true, "work only while holding the Lease "+leaseName+"; without it, nothing keeps a second controller from working too")
 	return cmd
@@ -72,13 +72,18 @@ func runController(ctx context.Context, f controllerFlags) error {
 			Kinds:     kube.Services | kube.Namespaces | kube.Config,
 			ConfigMap: pharos.Name{Namespace: f.namespace, Name: f.configMap},
 			Parse:     configmap.Parse,
+			Extras:    true,
 			Log:       log,
 		})
-		recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-controller", Log: log})
+		recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-controller", Problems: func(pharos.Problem) bool { return true }, Log: log})
 		role := controller.New(controller.Options{Class: f.class}, controller.Edge{
 			Source: source, Writer: kube.NewWriter(client, source, lease), Recorder: recorder, Log: log,
 		})
-		return role, []task.Part{source.Run, recorder.Run, role.Run}
+		publisher := kube.NewPublisher(kube.PublisherOptions{
+			Client: client, Source: source, Pod: f.pod, Lease: lease, Log: log,
+			Report: func() kube.Report { return kube.ControllerReport(role.Status(), source.Snapshot().Problems) },
+		})
+		return role, []task.Part{source.Run, recorder.Run, publisher.Run, role.Run}
 	}}
 	set := metrics.New(version.Version)
 	set.Controller(role.Status, role.Healthy)

@@ -19,8 +19,8 @@ const leaseName = "pharos-controller"
 // of its container, so that the Lease is its own at once; a host's may be that of
 // several processes.
 func (f *controllerFlags) identity() string {
-	if f.pod != "" {
-		return f.pod
+	if f.pod.Name != "" {
+		return f.pod.Name
 	}
 	host, _ := os.Hostname()
 	return host + "-" + rand.Text()[:8]

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/pharoslb/pharos/internal/kube"
 	"github.com/pharoslb/pharos/internal/localapi"
 	"github.com/pharoslb/pharos/internal/metrics"
 	"github.com/pharoslb/pharos/internal/task"
@@ -60,6 +61,13 @@ func (d *daemon) logger(w io.Writer) (*slog.Logger, error) {
 		}
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+}
+
+// bindPod adds the flags that name the own pod, which its status objects belong
+// to.
+func bindPod(flags *pflag.FlagSet, pod *kube.Pod) {
+	flags.StringVar(&pod.Name, "pod-name", env("METALLB_POD_NAME", ""), "name of the own pod [METALLB_POD_NAME]")
+	flags.StringVar(&pod.UID, "pod-uid", env("METALLB_POD_UID", ""), "UID of the own pod [METALLB_POD_UID]")
 }
 
 // endpoint is what a role's socket answers besides /v1/status.

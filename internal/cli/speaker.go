@@ -40,6 +40,7 @@ type speakerFlags struct {
 	bindAddr      string
 	bindPort      string
 	secretPath    string
+	pod           kube.Pod
 	secret        string // environment alone: arguments can be read by others
 	segment       segmentFlags
 }
@@ -57,6 +58,7 @@ has an environment variable, the flag goes before it.`,
 	}
 	flags := cmd.Flags()
 	f.bind(flags, "speaker")
+	bindPod(flags, &f.pod)
 	flags.StringVar(&f.node, "node-name", env("METALLB_NODE_NAME", ""), "name of the own node [METALLB_NODE_NAME]")
 	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
@@ -131,9 +133,10 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		Kinds:     kube.Services | kube.Endpoints | kube.Nodes | kube.Config,
 		ConfigMap: pharos.Name{Namespace: f.namespace, Name: f.configMap},
 		Parse:     configmap.Parse,
+		Passwords: true,
 		Log:       log,
 	})
-	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-speaker", Host: f.node, Log: log})
+	recorder := kube.NewRecorder(kube.RecorderOptions{Client: client, Source: source, Component: "metallb-speaker", Host: f.node, Problems: onlySpeakersKnow, Log: log})
 	policy, err := f.segment.policy()
 	if err != nil {
 		return err
@@ -184,8 +187,17 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 	}
 	set := metrics.New(version.Version)
 	set.Speaker(role.Status, role.Healthy)
+	publisher := kube.NewPublisher(kube.PublisherOptions{
+		Client: client, Source: source, Node: f.node, Pod: f.pod, Log: log,
+		Report: func() kube.Report { return kube.SpeakerReport(role.Status(), source.Snapshot().Problems) },
+	})
+	parts = append(parts, publisher.Run)
 	parts = append(parts, outlive(role.Run, late...)...)
 	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{explainPath, explainer(role.Explain)})...)
 	log.Info("speaker started", "version", version.Version, "node", f.node)
 	return task.Run(ctx, parts...)
 }
+
+// onlySpeakersKnow chooses what speakers record of the configuration's problems:
+// the controller, which records the others, reads no password.
+func onlySpeakersKnow(p pharos.Problem) bool { return p.Reason.Code == why.SecretMissing }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -41,6 +42,7 @@ type Client struct {
 	core         rest.Interface
 	discovery    rest.Interface
 	coordination rest.Interface
+	dynamic      dynamic.Interface // kinds of group metallb.io
 	params       runtime.ParameterCodec
 	statuses     gate // status writes under way: events wait for them
 }
@@ -106,27 +108,35 @@ func NewClient(cfg *rest.Config, component string) (*Client, error) {
 	if c.coordination, err = group("/apis", coordinationv1.SchemeGroupVersion); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
+	plain := rest.CopyConfig(cfg)
+	plain.ContentConfig = rest.ContentConfig{} // custom resources are JSON
+	if c.dynamic, err = dynamic.NewForConfigAndClient(plain, httpClient); err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
 	return c, nil
 }
 
 // Secret reads one Secret's data. The error is ErrNotFound where it does not
 // exist. What it returns is never logged here.
 func (c *Client) Secret(ctx context.Context, name pharos.Name) (map[string]pharos.Secret, error) {
+	_, data, err := c.secret(ctx, name)
+	return data, err
+}
+
+// secret reads one Secret's type and data.
+func (c *Client) secret(ctx context.Context, name pharos.Name) (kind string, data map[string]pharos.Secret, err error) {
 	ctx, cancel := context.WithTimeout(quiet(ctx), requestTimeout)
 	defer cancel()
 	var secret corev1.Secret
-	err := c.core.Get().Namespace(name.Namespace).Resource("secrets").Name(name.Name).Do(ctx).Into(&secret)
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("secret %s: %w", name, ErrNotFound)
-	}
+	err = requestError(c.core.Get().Namespace(name.Namespace).Resource("secrets").Name(name.Name).Do(ctx).Into(&secret))
 	if err != nil {
-		return nil, fmt.Errorf("read secret %s: %w", name, err)
+		return "", nil, fmt.Errorf("read secret %s: %w", name, err)
 	}
-	data := make(map[string]pharos.Secret, len(secret.Data))
+	data = make(map[string]pharos.Secret, len(secret.Data))
 	for key, value := range secret.Data {
 		data[key] = pharos.Secret(value)
 	}
-	return data, nil
+	return string(secret.Type), data, nil
 }
 
 // unreachable is an error that says nothing about the request: the API server

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +26,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/controller"
+	"github.com/pharoslb/pharos/deploy"
 	"github.com/pharoslb/pharos/internal/configmap"
 	"github.com/pharoslb/pharos/internal/kube"
 	"github.com/pharoslb/pharos/internal/lab/cluster"
@@ -50,6 +50,14 @@ type api struct {
 
 func start(t testing.TB) *api {
 	t.Helper()
+	a := startBare(t)
+	a.kubectl(string(deploy.Pharos), "apply")
+	return a
+}
+
+// startBare is one without the manifests.
+func startBare(t testing.TB) *api {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	t.Cleanup(cancel)
 	c, err := cluster.Start(ctx, cluster.Options{
@@ -61,15 +69,7 @@ func start(t testing.TB) *api {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	a := &api{t: t, ctx: ctx, c: c, admin: kubernetes.NewForConfigOrDie(c.Config())}
-	manifest, err := filepath.Abs(filepath.Join("..", "..", "deploy", "pharos.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := c.Kubectl(ctx, "apply", "-f", manifest).CombinedOutput(); err != nil {
-		t.Fatalf("kubectl apply: %v\n%s", err, out)
-	}
-	return a
+	return &api{t: t, ctx: ctx, c: c, admin: kubernetes.NewForConfigOrDie(c.Config())}
 }
 
 // as returns the way in of one of the manifests' service accounts.
@@ -144,14 +144,18 @@ func (a *api) delete(name string) {
 // eventually waits until the condition holds; it says what it misses.
 func (a *api) eventually(condition func() string) {
 	a.t.Helper()
+	var last string
 	for {
 		missing := condition()
 		if missing == "" {
 			return
 		}
+		if a.ctx.Err() == nil {
+			last = missing
+		}
 		select {
 		case <-a.ctx.Done():
-			a.t.Fatalf("still: %s", missing)
+			a.t.Fatalf("still: %s", last)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -202,6 +206,7 @@ type process struct {
 	source   *kube.Source
 	writer   *kube.Writer
 	recorder *kube.Recorder
+	publish  *kube.Publisher
 	log      bytes.Buffer
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
@@ -215,13 +220,15 @@ func (a *api) controller(o controller.Options) *process {
 	}
 	p := &process{}
 	log := slog.New(slog.NewTextHandler(&p.log, nil))
-	p.source = kube.NewSource(kube.Options{Client: client, Kinds: kube.Services | kube.Namespaces | kube.Config, ConfigMap: configName, Parse: configmap.Parse, Log: log})
+	p.source = kube.NewSource(kube.Options{Client: client, Kinds: kube.Services | kube.Namespaces | kube.Config, ConfigMap: configName, Parse: configmap.Parse, Extras: true, Log: log})
 	p.writer = kube.NewWriter(client, p.source, nil)
-	p.recorder = kube.NewRecorder(kube.RecorderOptions{Client: client, Source: p.source, Component: "metallb-controller", Log: log})
+	p.recorder = kube.NewRecorder(kube.RecorderOptions{Client: client, Source: p.source, Component: "metallb-controller", Problems: func(pharos.Problem) bool { return true }, Log: log})
 	p.Controller = controller.New(o, controller.Edge{Source: p.source, Writer: p.writer, Recorder: p.recorder, Log: log})
+	p.publish = kube.NewPublisher(kube.PublisherOptions{Client: client, Source: p.source, Pod: kube.Pod{Name: "controller-x", UID: "controller-uid"}, Log: log,
+		Report: func() kube.Report { return kube.ControllerReport(p.Status(), p.source.Snapshot().Problems) }})
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	for _, part := range []func(context.Context) error{p.source.Run, p.recorder.Run, p.Controller.Run} {
+	for _, part := range []func(context.Context) error{p.source.Run, p.recorder.Run, p.Controller.Run, p.publish.Run} {
 		p.done.Go(func() {
 			if err := part(ctx); err != nil {
 				a.t.Error(err)
@@ -402,7 +409,7 @@ func TestAPIServerStopsAndStarts(t *testing.T) {
 	a.event(namespace, "ConfigMap", "config", "configInvalid", "while the API server was away")
 	a.eventually(func() string { return p.source.Problem().Detail })
 	p.stop()
-	if n := strings.Count(p.log.String(), "does not serve"); n > 2*3 {
+	if n := strings.Count(p.log.String(), "does not serve"); n > 2*len(p.source.Status().Kinds) {
 		t.Errorf("the outage is logged %d times:\n%s", n, p.log.String())
 	}
 }
@@ -637,7 +644,7 @@ func TestSourceOfAllKinds(t *testing.T) {
 		}
 		return "gone"
 	})
-	if st := source.Status(); !st.Synced || len(st.Kinds) != 4 || st.Updates == 0 {
+	if st := source.Status(); !st.Synced || len(st.Kinds) != 10 || st.Updates == 0 {
 		t.Errorf("status is %+v", st)
 	}
 
@@ -646,7 +653,7 @@ func TestSourceOfAllKinds(t *testing.T) {
 		t.Errorf("event is %+v", e)
 	}
 	// What the manifests do not grant is refused, not misread as missing.
-	_, err = client.Secret(a.ctx, pharos.Name{Namespace: namespace, Name: "memberlist"})
+	_, err = client.Secret(a.ctx, pharos.Name{Namespace: "default", Name: "memberlist"})
 	if err == nil || errors.Is(err, kube.ErrNotFound) || !apierrors.IsForbidden(err) {
 		t.Errorf("reading a Secret ends with %v", err)
 	}

@@ -96,14 +96,24 @@ func rightsOf(objects []runtime.Object, account string) []string {
 	return list
 }
 
-// Nobody may do more than the list says: no Secret, no other ConfigMap, no
-// write but a Service's status, events and the one Lease.
+// Nobody may do more than the list says: no list of Secrets, no other ConfigMap, no
+// write but statuses, events and the one Lease.
 func TestRights(t *testing.T) {
 	objects := append(decodeManifest(t, deploy.Pharos), decodeManifest(t, deploy.Proxy)...)
 	for account, want := range map[string][]string{
 		"controller": {
 			"events create,patch",
+			"metallb-system: bfdprofiles list,watch",
+			"metallb-system: bgpadvertisements list,watch",
+			"metallb-system: bgppeers list,watch",
+			"metallb-system: communities list,watch",
+			"metallb-system: configmaps list,watch of bgpextras",
 			"metallb-system: configmaps list,watch of config",
+			"metallb-system: configurationstates create,delete,list,patch",
+			"metallb-system: configurationstates/status patch",
+			"metallb-system: ipaddresspools list,watch",
+			"metallb-system: ipaddresspools/status patch",
+			"metallb-system: l2advertisements list,watch",
 			"metallb-system: leases create",
 			"metallb-system: leases get,update of pharos-controller",
 			"metallb-system: secrets create",
@@ -114,7 +124,22 @@ func TestRights(t *testing.T) {
 		"speaker": {
 			"endpointslices list,watch",
 			"events create,patch",
+			"metallb-system: bfdprofiles list,watch",
+			"metallb-system: bgpadvertisements list,watch",
+			"metallb-system: bgppeers list,watch",
+			"metallb-system: bgpsessionstates create,delete,list,patch",
+			"metallb-system: bgpsessionstates/status patch",
+			"metallb-system: communities list,watch",
 			"metallb-system: configmaps list,watch of config",
+			"metallb-system: configurationstates create,delete,list,patch",
+			"metallb-system: configurationstates/status patch",
+			"metallb-system: ipaddresspools list,watch",
+			"metallb-system: l2advertisements list,watch",
+			"metallb-system: secrets get",
+			"metallb-system: servicebgpstatuses create,delete,list,patch",
+			"metallb-system: servicebgpstatuses/status patch",
+			"metallb-system: servicel2statuses create,delete,list,patch",
+			"metallb-system: servicel2statuses/status patch",
 			"nodes list,watch",
 			"services list,watch",
 		},

@@ -56,7 +56,12 @@ type RecorderOptions struct {
 	Source    *Source // knows the objects that events are about
 	Component string  // such as metallb-controller
 	Host      string  // node name; may be empty
-	Log       *slog.Logger
+
+	// Problems says which of the Snapshots' Problems are to be recorded, each on
+	// its object; nil: none. Several processes see the same ones.
+	Problems func(pharos.Problem) bool
+
+	Log *slog.Logger
 }
 
 // Recorder records reasons as Kubernetes Events: in the background, once Services
@@ -107,54 +112,6 @@ func NewRecorder(o RecorderOptions) *Recorder {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	return &Recorder{opts: o, log: o.Log, wake: make(chan struct{}, eventWorkers), known: map[subject]*event{}}
-}
-
-// Service records a reason about a Service.
-func (r *Recorder) Service(name pharos.Name, reason why.Reason) {
-	uid := r.opts.Source.serviceUID(name)
-	r.record(corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: name.Namespace, Name: name.Name, UID: uid}, reason)
-}
-
-// Config records a reason about the ConfigMap of the configuration.
-func (r *Recorder) Config(reason why.Reason) {
-	name := r.opts.Source.opts.ConfigMap
-	uid := r.opts.Source.configUID()
-	r.record(corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: name.Namespace, Name: name.Name, UID: uid}, reason)
-}
-
-// Node records a reason about a Node.
-func (r *Recorder) Node(name string, reason why.Reason) {
-	uid := r.opts.Source.nodeUID(name)
-	r.record(corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: name, UID: uid}, reason)
-}
-
-func (s *Source) serviceUID(name pharos.Name) types.UID {
-	if svc, ok := s.Snapshot().Services.Get(name); ok {
-		return types.UID(svc.UID)
-	}
-	return ""
-}
-
-// serviceChanged returns when a Service last changed.
-func (s *Source) serviceChanged() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stirred
-}
-
-func (s *Source) configUID() types.UID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return types.UID(s.config.uid)
-}
-
-func (s *Source) nodeUID(name string) types.UID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if uid, ok := s.nodeUIDs[name]; ok {
-		return types.UID(uid)
-	}
-	return types.UID(name) // as the kubelet does for its own
 }
 
 // Status returns the present state.
@@ -253,6 +210,9 @@ func (r *Recorder) lose(e *event) {
 // Run writes events until ctx ends, and returns nil then.
 func (r *Recorder) Run(ctx context.Context) error {
 	var all sync.WaitGroup
+	if r.opts.Problems != nil {
+		all.Go(func() { r.follow(ctx) })
+	}
 	for range eventWorkers {
 		all.Go(func() { r.work(ctx) })
 	}
@@ -270,7 +230,10 @@ func (r *Recorder) work(ctx context.Context) {
 			pause(ctx, wait, r.wake)
 			continue
 		}
-		r.calm(ctx, e)
+		r.mu.Lock()
+		latest := e.last.Add(eventPatience)
+		r.mu.Unlock()
+		calm(ctx, r.opts.Client, r.opts.Source, latest)
 		backoff := minEventBackoff
 		for refusals := 0; ; {
 			count, err := r.write(ctx, e)
@@ -292,14 +255,12 @@ func (r *Recorder) work(ctx context.Context) {
 	}
 }
 
-// calm waits until nothing more important than the event is going on.
-func (r *Recorder) calm(ctx context.Context, e *event) {
-	r.mu.Lock()
-	latest := e.last.Add(eventPatience)
-	r.mu.Unlock()
+// calm waits until nothing more important than an event or a status object is
+// going on, but no later than latest.
+func calm(ctx context.Context, client *Client, source *Source, latest time.Time) {
 	for ctx.Err() == nil {
-		r.opts.Client.statuses.wait(ctx, time.Until(latest))
-		quiet := r.opts.Source.serviceChanged().Add(eventQuiet)
+		client.statuses.wait(ctx, time.Until(latest))
+		quiet := source.serviceChanged().Add(eventQuiet)
 		if quiet.After(latest) {
 			quiet = latest
 		}
@@ -375,6 +336,9 @@ func (r *Recorder) write(ctx context.Context, e *event) (int32, error) {
 		// The API server forgets events after a while.
 	}
 	name = eventName(e.object.Name, last)
+	if e.object.APIVersion != "v1" || e.object.Kind == "ConfigMap" {
+		name = sameEventName(e)
+	}
 	kind := corev1.EventTypeNormal
 	if e.reason.Code.Warning() {
 		kind = corev1.EventTypeWarning
@@ -390,6 +354,9 @@ func (r *Recorder) write(ctx context.Context, e *event) (int32, error) {
 		Count:          count,
 		Type:           kind,
 	}).Do(ctx).Error())
+	if errors.Is(err, ErrSuperseded) {
+		err = nil // another process was first, or we were before a restart
+	}
 	if err == nil {
 		r.mu.Lock()
 		e.name = name
@@ -413,23 +380,4 @@ func (r *Recorder) done(e *event, count int32, err error) {
 	r.status.Failed++
 	r.log.Warn("event refused", "kind", e.object.Kind, "namespace", e.object.Namespace, "name", e.object.Name,
 		"reason", e.reason.Code, "message", e.reason, "error", err)
-}
-
-// eventName names an event after its object, as client-go does.
-func eventName(object string, at time.Time) string {
-	const most = 253 - 17
-	return fmt.Sprintf("%s.%x", object[:min(len(object), most)], at.UnixNano())
-}
-
-// shorten cuts a message to what an Event may hold, at a line's end if it can.
-func shorten(message string) string {
-	const more = " …"
-	if len(message) <= maxMessage {
-		return message
-	}
-	cut := maxMessage - len(more)
-	for cut > 0 && message[cut]&0xC0 == 0x80 { // inside a rune
-		cut--
-	}
-	return message[:cut] + more
 }

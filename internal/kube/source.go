@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -11,7 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
@@ -31,25 +34,12 @@ const (
 	Endpoints
 	Nodes
 	Namespaces
-	Config // the one ConfigMap of Options.ConfigMap
-)
 
-// String returns the API's name of one kind.
-func (k Kind) String() string {
-	switch k {
-	case Services:
-		return "services"
-	case Endpoints:
-		return "endpointslices"
-	case Nodes:
-		return "nodes"
-	case Namespaces:
-		return "namespaces"
-	case Config:
-		return "configmaps"
-	}
-	return "unknown"
-}
+	// Config is all that configures: the one ConfigMap of Options.ConfigMap, the
+	// objects of group metallb.io in its namespace, and the Secrets that these
+	// name.
+	Config
+)
 
 // Options say what a Source watches.
 type Options struct {
@@ -61,6 +51,13 @@ type Options struct {
 	// wrong. They are needed only with the kind Config.
 	ConfigMap pharos.Name
 	Parse     func(text []byte) (*pharos.Config, error)
+
+	// Passwords has the Secrets read that peers name. Without it, which is for
+	// whoever opens no session, they are taken for what they should be.
+	Passwords bool
+
+	// Extras has the ConfigMap bgpextras looked at, in order to refuse it.
+	Extras bool
 
 	Log *slog.Logger // nil discards
 }
@@ -83,16 +80,24 @@ type Source struct {
 	slices   map[pharos.Name]map[string]*slice // Service → slice's name → slice
 	owners   map[pharos.Name]pharos.Name       // slice → Service
 	nodeUIDs map[string]string
-	config   configRef
+	config   configuration
 	updates  uint64
 	errors   uint64
 }
 
+// kindState is the watch of one kind of objects.
 type kindState struct {
-	kind   Kind
-	client rest.Interface
-	object runtime.Object
-	store  kindStore
+	of        Kind
+	gvr       schema.GroupVersionResource
+	client    rest.Interface // nil: the client of all kinds
+	namespace string         // empty: all
+	name      string         // of the one object; empty: all
+	object    runtime.Object
+	store     kindStore
+
+	appeared chan struct{} // capacity 1: the API server knows it now; nil: it has to be there
+	stop     func()        // ends its Reflector
+
 	synced bool
 	status KindStatus
 }
@@ -112,15 +117,28 @@ func NewSource(o Options) *Source {
 		nodeUIDs: map[string]string{},
 	}
 	s.newest.Store(&pharos.Snapshot{})
-	for _, k := range []*kindState{
-		{kind: Services, client: o.Client.core, object: &corev1.Service{}, store: serviceStore{s}},
-		{kind: Endpoints, client: o.Client.discovery, object: &discoveryv1.EndpointSlice{}, store: sliceStore{s}},
-		{kind: Nodes, client: o.Client.core, object: &corev1.Node{}, store: nodeStore{s}},
-		{kind: Namespaces, client: o.Client.core, object: &corev1.Namespace{}, store: namespaceStore{s}},
-		{kind: Config, client: o.Client.core, object: &corev1.ConfigMap{}, store: configStore{s}},
-	} {
-		if o.Kinds&k.kind != 0 {
-			k.status = KindStatus{Kind: k.kind.String(), Since: time.Now()}
+	s.config.init()
+	core, slices := corev1.SchemeGroupVersion.WithResource, discoveryv1.SchemeGroupVersion.WithResource
+	kinds := []*kindState{
+		{of: Services, gvr: core("services"), client: o.Client.core, object: &corev1.Service{}, store: serviceStore{s}},
+		{of: Endpoints, gvr: slices("endpointslices"), client: o.Client.discovery, object: &discoveryv1.EndpointSlice{}, store: sliceStore{s}},
+		{of: Nodes, gvr: core("nodes"), client: o.Client.core, object: &corev1.Node{}, store: nodeStore{s}},
+		{of: Namespaces, gvr: core("namespaces"), client: o.Client.core, object: &corev1.Namespace{}, store: namespaceStore{s}},
+		{of: Config, gvr: core("configmaps"), client: o.Client.core, object: &corev1.ConfigMap{}, store: configStore{s},
+			namespace: o.ConfigMap.Namespace, name: o.ConfigMap.Name},
+	}
+	if o.Extras {
+		kinds = append(kinds, &kindState{of: Config, gvr: core("configmaps"), client: o.Client.core, object: &corev1.ConfigMap{}, store: extrasStore{s},
+			namespace: o.ConfigMap.Namespace, name: extrasName})
+	}
+	for _, r := range resources {
+		object := &unstructured.Unstructured{}
+		object.SetGroupVersionKind(r.gvr.GroupVersion().WithKind(r.kind))
+		kinds = append(kinds, &kindState{of: Config, gvr: r.gvr, object: object, store: resourceStore{s, r}, namespace: o.ConfigMap.Namespace, appeared: make(chan struct{}, 1)})
+	}
+	for _, k := range kinds {
+		if o.Kinds&k.of != 0 {
+			k.status = KindStatus{Kind: k.gvr.Resource, Since: time.Now()}
 			s.kinds = append(s.kinds, k)
 		}
 	}
@@ -134,14 +152,26 @@ func (s *Source) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, k := range s.kinds {
 		all.Go(func() {
-			cache.NewReflectorWithOptions(s.listWatch(k), k.object, &reflected{s, k}, cache.ReflectorOptions{
-				Name:    k.kind.String(),
-				Backoff: &wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: time.Second, Steps: 20},
-			}).RunWithContext(ctx)
+			if k.appeared != nil {
+				s.follow(ctx, k)
+			} else {
+				s.reflector(k).RunWithContext(ctx)
+			}
 		})
+	}
+	if s.opts.Kinds&Config != 0 {
+		all.Go(func() { s.keepConfig(ctx) })
+		all.Go(func() { s.lookForKinds(ctx) })
 	}
 	all.Wait()
 	return nil
+}
+
+func (s *Source) reflector(k *kindState) *cache.Reflector {
+	return cache.NewReflectorWithOptions(s.listWatch(k), k.object, &reflected{s, k}, cache.ReflectorOptions{
+		Name:    k.gvr.Resource,
+		Backoff: &wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: time.Second, Steps: 20},
+	})
 }
 
 // Changed receives when there is a newer Snapshot. It coalesces: several changes
@@ -153,30 +183,41 @@ func (s *Source) Snapshot() *pharos.Snapshot { return s.newest.Load() }
 
 // listWatch lists and watches one kind, and keeps its status.
 func (s *Source) listWatch(k *kindState) *cache.ListWatch {
-	request := func(options *metav1.ListOptions) *rest.Request {
-		r := k.client.Get().Resource(k.kind.String())
-		if k.kind == Config {
-			r = r.Namespace(s.opts.ConfigMap.Namespace)
-			options.FieldSelector = "metadata.name=" + s.opts.ConfigMap.Name
+	one := func(options *metav1.ListOptions) {
+		if k.name != "" {
+			options.FieldSelector = "metadata.name=" + k.name
 		}
-		return r
 	}
+	request := func(options *metav1.ListOptions) *rest.Request {
+		return k.client.Get().NamespaceIfScoped(k.namespace, k.namespace != "").Resource(k.gvr.Resource).VersionedParams(options, s.opts.Client.params)
+	}
+	objects := s.opts.Client.dynamic.Resource(k.gvr).Namespace(k.namespace)
 	return &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (list runtime.Object, err error) {
 			if options.ResourceVersion == "0" {
 				// Any version would do, says the Reflector. It would not: an old
 				// one lacks addresses that were given out since.
 				options.ResourceVersion = ""
 			}
+			one(&options)
 			ctx, cancel := context.WithTimeout(ctx, 4*requestTimeout)
 			defer cancel()
-			list, err := request(&options).VersionedParams(&options, s.opts.Client.params).Do(ctx).Get()
+			if k.client == nil {
+				list, err = objects.List(ctx, options)
+			} else {
+				list, err = request(&options).Do(ctx).Get()
+			}
 			s.connected(k, err)
 			return list, err
 		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (w watch.Interface, err error) {
 			options.Watch = true
-			w, err := request(&options).VersionedParams(&options, s.opts.Client.params).Watch(ctx)
+			one(&options)
+			if k.client == nil {
+				w, err = objects.Watch(ctx, options)
+			} else {
+				w, err = request(&options).Watch(ctx)
+			}
 			s.connected(k, err)
 			return w, err
 		},
@@ -185,15 +226,18 @@ func (s *Source) listWatch(k *kindState) *cache.ListWatch {
 
 // connected notes how a list or a watch began.
 func (s *Source) connected(k *kindState, err error) {
+	if s.absent(k, err) || errors.Is(err, context.Canceled) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := k.status.Error
-	k.status.Watching, k.status.Error = err == nil, ""
+	same := k.status.begun && !k.status.Absent && (k.status.Error == "") == (err == nil)
+	k.status.Watching, k.status.Absent, k.status.Error = err == nil, false, ""
 	if err != nil {
 		s.errors++
 		k.status.Error = err.Error()
 	}
-	if (was == "") == (err == nil) && k.status.begun {
+	if same {
 		return
 	}
 	k.status.Since, k.status.begun = time.Now(), true
@@ -227,12 +271,17 @@ func (s *Source) apply(change func(next *pharos.Snapshot) bool) {
 	}
 }
 
-// synced notes that a kind was listed in full, and reports whether all are now.
-// The lock is held.
-func (s *Source) synced(k *kindState) bool {
-	k.synced = true
+// synced reports whether all kinds have been listed in full, and whether the
+// configuration has been made of them. The lock is held.
+func (s *Source) synced() bool {
+	return s.listed(^Kind(0)) && (s.opts.Kinds&Config == 0 || s.config.made)
+}
+
+// listed reports whether all of these kinds have been listed in full. The lock is
+// held.
+func (s *Source) listed(kinds Kind) bool {
 	for _, k := range s.kinds {
-		if !k.synced {
+		if k.of&kinds != 0 && !k.synced {
 			return false
 		}
 	}
@@ -252,6 +301,7 @@ type Status struct {
 // KindStatus describes the watch of one kind.
 type KindStatus struct {
 	Kind     string    `json:"kind"`
+	Absent   bool      `json:"absent,omitempty"` // the API server does not know the kind
 	Objects  int       `json:"objects"`
 	Watching bool      `json:"watching"`
 	Since    time.Time `json:"since"` // the last change of Watching

@@ -3,14 +3,11 @@ package kube
 import (
 	"maps"
 	"reflect"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/pharoslb/pharos"
-	"github.com/pharoslb/pharos/why"
 )
 
 // kindStore puts the objects of one kind into a Snapshot. Its methods report
@@ -54,10 +51,8 @@ func (r *reflected) Replace(objs []any, _ string) error {
 	r.source.apply(func(next *pharos.Snapshot) bool {
 		r.source.updates += uint64(len(objs))
 		changed := r.kind.store.replace(next, objs)
-		if r.source.synced(r.kind) && !next.Synced {
-			next.Synced, changed = true, true
-		}
-		return changed
+		r.kind.synced = true
+		return r.source.complete(next) || changed
 	})
 	return nil
 }
@@ -295,74 +290,3 @@ func (s sliceStore) replace(next *pharos.Snapshot, objs []any) bool {
 }
 
 func (s sliceStore) len() int { return len(s.owners) }
-
-// configRef is the ConfigMap as last seen.
-type configRef struct {
-	uid  string
-	text string
-	seen bool
-}
-
-type configStore struct{ *Source }
-
-func (s configStore) put(next *pharos.Snapshot, obj any) bool {
-	in := obj.(*corev1.ConfigMap)
-	if in.Name != s.opts.ConfigMap.Name {
-		return false
-	}
-	text, ok := in.Data[ConfigKey]
-	same := s.config.seen && s.config.text == text && ok && s.config.uid == string(in.UID)
-	s.config = configRef{string(in.UID), text, true}
-	if same {
-		return false
-	}
-	if !ok {
-		return s.keepConfig(next, why.New(why.ConfigInvalid, "ConfigMap %s has no key %q (%s)", s.opts.ConfigMap, ConfigKey, keys(in)))
-	}
-	config, err := s.opts.Parse([]byte(text))
-	if err != nil {
-		s.errors++
-		return s.keepConfig(next, why.New(why.ConfigInvalid, "%s", err))
-	}
-	next.Config, next.Problem = config, why.Reason{}
-	return true
-}
-
-func keys(in *corev1.ConfigMap) string {
-	if len(in.Data) == 0 {
-		return "it is empty"
-	}
-	return "it has " + strings.Join(slices.Sorted(maps.Keys(in.Data)), ", ")
-}
-
-// keepConfig keeps the last good configuration and says why it is not the newest.
-func (s configStore) keepConfig(next *pharos.Snapshot, r why.Reason) bool {
-	changed := next.Problem != r
-	next.Problem = r
-	return changed
-}
-
-func (s configStore) drop(next *pharos.Snapshot, obj any) bool {
-	if obj.(*corev1.ConfigMap).Name != s.opts.ConfigMap.Name {
-		return false
-	}
-	s.config = configRef{}
-	return s.keepConfig(next, why.New(why.ConfigMissing, "there is no ConfigMap %s", s.opts.ConfigMap))
-}
-
-func (s configStore) replace(next *pharos.Snapshot, objs []any) bool {
-	for _, obj := range objs {
-		if obj.(*corev1.ConfigMap).Name == s.opts.ConfigMap.Name {
-			return s.put(next, obj)
-		}
-	}
-	s.config = configRef{}
-	return s.keepConfig(next, why.New(why.ConfigMissing, "there is no ConfigMap %s", s.opts.ConfigMap))
-}
-
-func (s configStore) len() int {
-	if s.config.seen {
-		return 1
-	}
-	return 0
-}
