@@ -29,7 +29,7 @@ func segmentOf(t *testing.T, args ...string) *segmentFlags {
 	return f
 }
 
-func file(t *testing.T, text string) string {
+func written(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -52,7 +52,7 @@ func TestSegmentDefaults(t *testing.T) {
 }
 
 func TestSegmentFlags(t *testing.T) {
-	f := segmentOf(t, "--l2-sticky", "--l2-spread=1.25", "--member-bfd=100msx3", "--ml-wan-config", "--ml-labels=app=metallb", "--ml-config="+file(t, `{"probeInterval": "7s"}`))
+	f := segmentOf(t, "--l2-sticky", "--l2-spread=1.25", "--member-bfd=100msx3", "--ml-wan-config", "--ml-labels=app=metallb", "--ml-config="+written(t, `{"probeInterval": "7s"}`))
 	if p, err := f.policy(); err != nil || p != (election.Policy{Sticky: true, Spread: 1.25}) {
 		t.Errorf("policy %+v, %v", p, err)
 	}
@@ -76,10 +76,10 @@ func TestSegmentMistakes(t *testing.T) {
 		{"--member-bfd=100msx1", "of 2 to 255 times"},
 		{"--member-bfd=100msx3x", "of 2 to 255 times"},
 		{"--member-bfd=100msx300", "of 2 to 255 times"},
-		{"--ml-config=" + file(t, `{"probeIntervall": "1s"}`), "probeIntervall is not a setting"},
-		{"--exclude-interfaces=" + file(t, "announcedInterfacesToExclude: ['eth(']"), `line 1: announcedInterfacesToExclude[0]: "eth(" is not a regular expression`},
-		{"--exclude-interfaces=" + file(t, "announcedInterfacesToExclude: [[a]]"), "is not a regular expression"},
-		{"--exclude-interfaces=" + file(t, "exclude: [a]"), "want announcedInterfacesToExclude"},
+		{"--ml-config=" + written(t, `{"probeIntervall": "1s"}`), "probeIntervall is not a setting"},
+		{"--exclude-interfaces=" + written(t, "announcedInterfacesToExclude: ['eth(']"), `line 1: announcedInterfacesToExclude[0]: "eth(" is not a regular expression`},
+		{"--exclude-interfaces=" + written(t, "announcedInterfacesToExclude: [[a]]"), "is not a regular expression"},
+		{"--exclude-interfaces=" + written(t, "exclude: [a]"), "want announcedInterfacesToExclude"},
 		{"--exclude-interfaces=" + t.TempDir(), "excluded interfaces"},
 	} {
 		f := segmentOf(t, r.arg)
@@ -118,7 +118,7 @@ func TestExcludedInterfaces(t *testing.T) {
 			t.Errorf("by default %s is excluded: %v", name, !want)
 		}
 	}
-	f = segmentOf(t, "--exclude-interfaces="+file(t, "announcedInterfacesToExclude:\n- ^eth.*\n- storage\n"))
+	f = segmentOf(t, "--exclude-interfaces="+written(t, "announcedInterfacesToExclude:\n- ^eth.*\n- storage\n"))
 	for name, want := range map[string]bool{"eth0": true, "bond-storage": true, "lo": false} {
 		if excludes(f, name) != want {
 			t.Errorf("%s is excluded: %v", name, !want)
