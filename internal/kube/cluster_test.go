@@ -337,7 +337,10 @@ func TestBurstAndRestart(t *testing.T) {
 			return fmt.Sprintf("requests are %v, want %d patches of services/status and %d events", got, n, n)
 		}
 		for key, count := range got {
-			if strings.ContainsAny(key, "0123456789") || strings.HasPrefix(key, "list ") && count > 0 {
+			if strings.HasSuffix(key, " 429") || key == "list configurationstates" || key == "list ipaddresspools" {
+				continue // the API server is getting kinds ready; what the Publisher finds
+			}
+			if len(strings.Fields(key)) > 2 || strings.HasPrefix(key, "list ") && count > 0 {
 				return fmt.Sprintf("requests are %v, want no failures, and watches in place of lists", got)
 			}
 		}
