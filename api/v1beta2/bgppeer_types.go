@@ -94,7 +94,7 @@ type BGPPeerSpec struct {
 	ConnectTime *metav1.Duration `json:"connectTime,omitempty"`
 
 	// BGP identifier of our end, written as an IPv4 address. One of the node's
-	// addresses where it is not given. Peers of one node must agree on it.
+	// addresses where it is not given.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || isIP(self) && ip(self).family() == 4 || self.matches('^::[fF]{4}:[0-9.]+$')",message="must be written as an IPv4 address, such as 192.0.2.1"

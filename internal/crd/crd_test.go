@@ -306,3 +306,17 @@ func TestMeet(t *testing.T) {
 		}
 	}
 }
+
+// Peers of one node may see us as different routers, as in MetalLB's native mode.
+func TestPeersDiffer(t *testing.T) {
+	config, problems := new(Parser).Parse(objects(t, `
+BGPPeer a: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, routerID: 1.1.1.1}
+BGPPeer b: {myASN: 3, peerASN: 2, peerAddress: 10.0.0.2, routerID: 1.1.1.2}
+BGPPeer c: {myASN: 3, peerASN: 2, peerAddress: 10.0.0.1, peerPort: 1179}
+BGPPeer d: {myASN: 3, peerASN: 2, peerAddress: 10.0.0.1, vrf: red}
+BGPPeer e: {myASN: 3, peerASN: 2, peerAddress: 10.0.0.1, sourceAddress: 10.0.0.9}
+`))
+	if len(problems) > 0 || len(config.Peers) != 5 {
+		t.Errorf("%d peers\n%s", len(config.Peers), show(problems))
+	}
+}

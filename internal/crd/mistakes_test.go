@@ -67,8 +67,7 @@ IPAddressPool a: metadata.annotations[pharoslb.io/reservations]: "x" is not an I
 		{"BFD profile", "BFDProfile fast: {}\n" + peer1 + ", bfdProfile: fst}", `BGPPeer a: spec.bfdProfile: there is no BFDProfile "fst" (did you mean fast?) [referenceMissing]`},
 		{"same peer", peer1 + "}\nBGPPeer b: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1}", "BGPPeer b: spec.peerAddress: 10.0.0.1 is the peer of BGPPeer a already, on the same nodes (delete one of them, or tell them apart by nodeSelectors)"},
 		{"same link", "BGPPeer a: {myASN: 1, peerASN: 2, interface: eth0}\nBGPPeer b: {myASN: 1, peerASN: 3, interface: eth0, nodeSelectors: [{matchLabels: {a: b}}]}", "BGPPeer b: spec.interface: eth0 is the peer of BGPPeer a already, on the same nodes (delete one of them, or tell them apart by nodeSelectors)"},
-		{"myASN differs", peer1 + "}\nBGPPeer b: {myASN: 3, peerASN: 2, peerAddress: 10.0.0.2}", "BGPPeer b: spec.myASN: 3 differs from myASN 1 of BGPPeer a, on the same nodes (correct one of them, or tell them apart by nodeSelectors; for one that knows us by another number there is localASN)"},
-		{"routerID differs", peer1 + ", routerID: 1.1.1.1}\nBGPPeer b: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, routerID: 1.1.1.2}", "BGPPeer b: spec.routerID: 1.1.1.2 differs from routerID 1.1.1.1 of BGPPeer a, on the same nodes (correct one of them, or tell them apart by nodeSelectors)"},
+		{"same port of a link", "BGPPeer a: {myASN: 1, peerASN: 2, interface: eth0, peerPort: 1179}\nBGPPeer b: {myASN: 1, peerASN: 3, interface: eth0, peerPort: 1179}", "BGPPeer b: spec.interface: eth0:1179 is the peer of BGPPeer a already, on the same nodes (delete one of them, or tell them apart by nodeSelectors)"},
 
 		// BFDProfile, Community
 		{"BFD limits", "BFDProfile a: {receiveInterval: 9, transmitInterval: 60001, detectMultiplier: 256, echoInterval: 0, minimumTtl: 255}", `BFDProfile a: spec.receiveInterval: 9 is not from 10 to 60000

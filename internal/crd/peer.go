@@ -2,6 +2,7 @@ package crd
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -32,7 +33,7 @@ func (s *session) settlePeers() {
 	list := drafts(s, "BGPPeer", s.Peers, s.past.peers, s.readPeer)
 	ours := len(s.config.Peers)
 	s.past.peers = settle(s, list, func(d *draft[peer], v *peer, lastChance bool) (bool, faults) {
-		wrong := s.twins(v, ours)
+		wrong := s.twins(v)
 		if len(wrong) > 0 {
 			return false, wrong
 		}
@@ -54,32 +55,18 @@ func (s *session) settlePeers() {
 	sortByName(s.config.Peers[ours:], func(p pharos.Peer) string { return p.Name })
 }
 
-// twins tells of the peers in force that a peer can't be beside. Peers before
-// ours are the ConfigMap's, whose format knows no such rules but the first two.
-func (s *session) twins(v *peer, ours int) (wrong faults) {
+// twins tells of the peers in force that a peer can't be beside.
+func (s *session) twins(v *peer) (wrong faults) {
 	for i := range s.config.Peers {
-		other := &s.config.Peers[i]
-		if other.Name == v.Name {
+		switch other := &s.config.Peers[i]; {
+		case other.Name == v.Name: // the ConfigMap's
 			wrong.add("metadata.name", "rename one of them", "there is a peer %s already, %s", rule.Quote(v.Name), other.Origin)
-			continue
-		}
-		if !meet(v.NodeSelectors, other.NodeSelectors) {
-			continue
-		}
-		const hint = "correct one of them, or tell them apart by nodeSelectors"
-		switch {
-		case sameSession(&v.Peer, other):
+		case sameSession(&v.Peer, other) && meet(v.NodeSelectors, other.NodeSelectors):
 			field := "spec.peerAddress"
 			if v.Interface != "" {
 				field = "spec.interface"
 			}
 			wrong.add(field, "delete one of them, or tell them apart by nodeSelectors", "%s is the peer of %s already, on the same nodes", place(&v.Peer), other.Origin)
-		case i < ours:
-		case v.VRF == other.VRF && v.LocalAS != other.LocalAS:
-			wrong.add("spec.myASN", hint+"; for one that knows us by another number there is localASN",
-				"%d differs from myASN %d of %s, on the same nodes", v.LocalAS, other.LocalAS, other.Origin)
-		case v.RouterID != other.RouterID && v.RouterID.IsValid() && other.RouterID.IsValid():
-			wrong.add("spec.routerID", hint, "%s differs from routerID %s of %s, on the same nodes", v.RouterID, other.RouterID, other.Origin)
 		}
 	}
 	return wrong
@@ -97,7 +84,10 @@ func place(p *pharos.Peer) string {
 		text = p.Addr.String()
 	}
 	if p.Port != bgpPort {
-		text = netip.AddrPortFrom(p.Addr, p.Port).String()
+		if p.Addr.Is6() {
+			text = "[" + text + "]"
+		}
+		text = fmt.Sprintf("%s:%d", text, p.Port)
 	}
 	return text
 }
