@@ -20,6 +20,8 @@ import (
 // controllerFlags are the controller's own.
 type controllerFlags struct {
 	daemon
+	probes    probes
+	former    formerFlags
 	namespace string
 	configMap string
 	class     string
@@ -34,8 +36,9 @@ func newController() *cobra.Command {
 		Use:   "controller",
 		Short: "Give Services their addresses",
 		Long: `Gives every Service of type LoadBalancer an address from the configured pools,
-and writes it into its status. One works in a cluster, as deploy/pharos.yaml starts it; others
-stand by. Where a flag has an environment variable, the flag goes before it.`,
+and writes it into its status. One works in a cluster, as deploy/pharos.yaml
+starts it; others stand by. Where a flag has an environment variable, the flag
+goes before it.` + formerHelp("controller"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runController(cmd.Context(), f) },
 	}
@@ -45,8 +48,10 @@ stand by. Where a flag has an environment variable, the flag goes before it.`,
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
 	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
 	bindPod(flags, &f.pod)
+	f.probes.bind(flags)
 	flags.StringVar(&f.secret, "ml-secret-name", env("METALLB_ML_SECRET_NAME", ""), "name of the Secret of the speakers' membership, which is made where it is not there; empty makes none [METALLB_ML_SECRET_NAME]")
 	flags.BoolVar(&f.elect, "leader-elect", true, "work only while holding the Lease "+leaseName+"; without it, nothing keeps a second controller from working too")
+	f.former = bindFormer(flags, "controller")
 	return cmd
 }
 
@@ -94,6 +99,8 @@ func runController(ctx context.Context, f controllerFlags) error {
 			return client.EnsureSecret(ctx, pharos.Name{Namespace: f.namespace, Name: f.secret}, "secretkey", pharos.Secret(rand.Text()+rand.Text()))
 		}))
 	}
+	parts = append(parts, f.probes.parts(log, set)...)
+	f.former.tell(log)
 	log.Info("controller started", "version", version.Version)
 	return task.Run(ctx, parts...)
 }

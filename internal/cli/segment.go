@@ -38,7 +38,6 @@ func (f *segmentFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.excludeFile, "exclude-interfaces", "/etc/metallb/excludel2.yaml", "file with the interfaces that nothing is announced on by layer 2, as MetalLB has it; where it is not there, those of container networks")
 	flags.StringVar(&f.tuningFile, "ml-config", "/etc/metallb/memberlist/config.json", "file with settings of the membership, as MetalLB has it; it need not be there")
 	flags.BoolVar(&f.wan, "ml-wan-config", false, "take the membership's slow settings, for nodes far from each other")
-	flags.String("ml-labels", "", "accepted as MetalLB has it: the speakers find each other by their nodes")
 	flags.StringVar(&f.memberBFD, "member-bfd", "off", "watch the paths to the other speakers by BFD: off, or interval and multiplier, such as 100msx3")
 	flags.BoolVar(&f.sticky, "l2-sticky", false, "who announces an address on layer 2 keeps it when a node comes back that would win it; if all speakers say so")
 	flags.Float64Var(&f.spread, "l2-spread", 0, "let no node announce more layer 2 addresses than this many times the average, such as 1.25; if all speakers say so; 0: leave it to chance, as MetalLB does")

@@ -52,7 +52,7 @@ func TestSegmentDefaults(t *testing.T) {
 }
 
 func TestSegmentFlags(t *testing.T) {
-	f := segmentOf(t, "--l2-sticky", "--l2-spread=1.25", "--member-bfd=100msx3", "--ml-wan-config", "--ml-labels=app=metallb", "--ml-config="+written(t, `{"probeInterval": "7s"}`))
+	f := segmentOf(t, "--l2-sticky", "--l2-spread=1.25", "--member-bfd=100msx3", "--ml-wan-config", "--ml-config="+written(t, `{"probeInterval": "7s"}`))
 	if p, err := f.policy(); err != nil || p != (election.Policy{Sticky: true, Spread: 1.25}) {
 		t.Errorf("policy %+v, %v", p, err)
 	}

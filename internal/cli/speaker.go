@@ -32,6 +32,8 @@ import (
 // speakerFlags are the speaker's own.
 type speakerFlags struct {
 	daemon
+	probes        probes
+	former        formerFlags
 	node          string
 	namespace     string
 	configMap     string
@@ -52,13 +54,14 @@ func newSpeaker() *cobra.Command {
 		Short: "Announce Services' addresses from this node",
 		Long: `Announces the addresses of Services of type LoadBalancer, over BGP and by ARP and
 Neighbor Discovery, from the node it runs on. One runs on every node, as deploy/pharos.yaml starts it. Where a flag
-has an environment variable, the flag goes before it.`,
+has an environment variable, the flag goes before it.` + formerHelp("speaker"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSpeaker(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
 	f.bind(flags, "speaker")
 	bindPod(flags, &f.pod)
+	f.probes.bind(flags)
 	flags.StringVar(&f.node, "node-name", env("METALLB_NODE_NAME", ""), "name of the own node [METALLB_NODE_NAME]")
 	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
@@ -69,6 +72,7 @@ has an environment variable, the flag goes before it.`,
 	flags.StringVar(&f.secretPath, "ml-secret-key-path", env("METALLB_ML_SECRET_KEY_PATH", ""), "file with the membership's secret, or directory with file secretkey [METALLB_ML_SECRET_KEY_PATH]")
 	f.segment.bind(flags)
 	f.secret = env("METALLB_ML_SECRET_KEY", "")
+	f.former = bindFormer(flags, "speaker")
 	return cmd
 }
 
@@ -194,6 +198,8 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 	parts = append(parts, publisher.Run)
 	parts = append(parts, outlive(role.Run, late...)...)
 	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{explainPath, explainer(role.Explain)})...)
+	parts = append(parts, f.probes.parts(log, set)...)
+	f.former.tell(log)
 	log.Info("speaker started", "version", version.Version, "node", f.node)
 	return task.Run(ctx, parts...)
 }
