@@ -82,6 +82,7 @@ var effects = []effect{
 	{"speaker.memberlist.mlBindPort", "7947", `value: "7947"`},
 	{"speaker.memberlist.mlBindAddrOverride", "10.0.0.1", `value: "10.0.0.1"`},
 	{"speaker.memberlist.mlSecretKeyPath", "/etc/key", "mountPath: /etc/key"},
+	{"speaker.passwordSecrets", "[tor1, tor2]", "resourceNames: [tor1, tor2]"},
 	{"speaker.secretName", "gossip", "secretName: gossip"},
 	{"speaker.excludeInterfaces.enabled", "false", "announcedInterfacesToExclude: []"},
 	{"speaker.excludeInterfaces.expressions", "['^eth1$']", `announcedInterfacesToExclude: ["^eth1$"]`},
