@@ -37,9 +37,10 @@ func (a *advertisement) covers(p owned) bool {
 // IPAddressPools; the ConfigMap's pools have their own.
 func (s *session) settleAdvertisements() {
 	ours := len(s.config.Advertisements)
+	none := func() {}                // none is ever left out whole
 	announcing := map[string][]int{} // pool → the advertisements in force that cover it
 	bgp := drafts(s, "BGPAdvertisement", s.BGPAdvertisements, s.past.bgp, s.readBGP)
-	s.past.bgp = settle(s, bgp, func(_ *draft[advertisement], v *advertisement, lastChance bool) (bool, faults) {
+	s.past.bgp = settle(s, bgp, none, func(_ *draft[advertisement], v *advertisement, lastChance bool) (bool, faults) {
 		a := v.Advertisement
 		var wrong faults
 		for _, p := range s.owned {
@@ -57,7 +58,7 @@ func (s *session) settleAdvertisements() {
 		return true, wrong
 	})
 	l2 := drafts(s, "L2Advertisement", s.L2Advertisements, s.past.l2, readL2)
-	s.past.l2 = settle(s, l2, func(_ *draft[advertisement], v *advertisement, _ bool) (bool, faults) {
+	s.past.l2 = settle(s, l2, none, func(_ *draft[advertisement], v *advertisement, _ bool) (bool, faults) {
 		a := v.Advertisement
 		for _, p := range s.owned {
 			if v.covers(p) {

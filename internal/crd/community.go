@@ -23,9 +23,8 @@ type alias struct {
 }
 
 func (s *session) settleCommunities() {
-	s.aliases = map[string]alias{}
 	list := drafts(s, "Community", s.Communities, s.past.communities, readCommunity)
-	s.past.communities = settle(s, list, func(_ *draft[aliases], v *aliases, _ bool) (bool, faults) {
+	s.past.communities = settle(s, list, func() { s.aliases = map[string]alias{} }, func(_ *draft[aliases], v *aliases, _ bool) (bool, faults) {
 		var wrong faults
 		for _, a := range *v {
 			if other, ok := s.aliases[a.name]; ok {

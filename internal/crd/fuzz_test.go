@@ -3,6 +3,7 @@ package crd
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +135,19 @@ func reversed[T any](list []T) []T {
 	return list
 }
 
+// stays checks that what was in force is, as long as its object is there: nobody
+// loses it by what others say.
+func stays[T any, O metav1.Object](t *testing.T, objects []O, before, after memory[T]) {
+	t.Helper()
+	for _, o := range objects {
+		ref := pharos.Ref{Kind: strings.TrimPrefix(reflect.TypeOf(o).String(), "*v1beta1."), Namespace: o.GetNamespace(), Name: o.GetName()}
+		v, was := before[ref]
+		if _, is := after[ref]; was && !is && v.uid == o.GetUID() {
+			t.Errorf("%s is no longer in force", ref)
+		}
+	}
+}
+
 // Whatever the objects say, one after the other, the Config is valid; the same
 // objects in another order, or once more, give the same.
 func FuzzParse(f *testing.F) {
@@ -158,6 +172,8 @@ func FuzzParse(f *testing.F) {
 			twin := p
 			config, problems := p.Parse(o)
 			valid(t, config)
+			stays(t, o.Pools, twin.pools, p.pools)
+			stays(t, o.Communities, twin.communities, p.communities)
 			for _, problem := range problems {
 				if problem.Object.Kind == "" || problem.Reason.Code.String() == "ok" || problem.Reason.Detail == "" {
 					t.Errorf("problem %+v", problem)

@@ -82,7 +82,7 @@ func (p *Parser) SecretNames(namespace string, peers []*v1beta2.BGPPeer) []strin
 func (p *Parser) Parse(o *Objects) (*pharos.Config, []pharos.Problem) {
 	p.turn++
 	s := &session{Objects: o, past: p, config: &pharos.Config{}, legacy: &pharos.Config{}}
-	s.config.Reassign = o.Legacy == nil || len(o.Pools) > 0
+	s.config.Reassign = o.Legacy == nil || slices.ContainsFunc(o.Pools, func(p *v1beta1.IPAddressPool) bool { return p.Namespace == o.Namespace })
 	s.extras()
 	s.settlePools()
 	s.settleCommunities()

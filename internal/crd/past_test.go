@@ -65,6 +65,15 @@ func TestPast(t *testing.T) {
 			{"IPAddressPool a: {addresses: [10.0.0.0/32]}\nIPAddressPool b: {addresses: [10.0.1.0/32]}", "a[10.0.0.0-10.0.0.0] b[10.0.1.0-10.0.1.0]", ""},
 			{"IPAddressPool a: {addresses: [10.0.1.0/32]}\nIPAddressPool b: {addresses: [10.0.0.0/32]}", "a[10.0.1.0-10.0.1.0] b[10.0.0.0-10.0.0.0]", ""},
 		}},
+		{"an edit takes the place of one whose own edit is refused", []step{
+			{"IPAddressPool a: {addresses: [10.0.0.0/32]}\nIPAddressPool b: {addresses: [10.0.1.0/32]}\nIPAddressPool c: {addresses: [10.0.2.0/32]}", "a[10.0.0.0-10.0.0.0] b[10.0.1.0-10.0.1.0] c[10.0.2.0-10.0.2.0]", ""},
+			{"IPAddressPool a: {addresses: [10.0.1.0/32]}\nIPAddressPool b: {addresses: [10.0.2.0/32]}\nIPAddressPool c: {addresses: [10.0.2.0/32]}", "a[10.0.0.0-10.0.0.0] b[10.0.1.0-10.0.1.0] c[10.0.2.0-10.0.2.0]", "IPAddressPool a: spec.addresses[0]: 10.0.1.0-10.0.1.0 overlaps 10.0.1.0-10.0.1.0 of IPAddressPool b\nIPAddressPool b: spec.addresses[0]: 10.0.2.0-10.0.2.0 overlaps 10.0.2.0-10.0.2.0 of IPAddressPool c"},
+			{"IPAddressPool a: {addresses: [10.0.1.0/32]}\nIPAddressPool b: {addresses: [10.0.2.0/32]}", "a[10.0.1.0-10.0.1.0] b[10.0.2.0-10.0.2.0]", ""}, // with the winner gone, both are in force
+		}},
+		{"and one of peers", []step{
+			{"BGPPeer a: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1}\nBGPPeer b: {myASN: 1, peerASN: 3, peerAddress: 10.0.0.2}\nBGPPeer c: {myASN: 1, peerASN: 4, peerAddress: 10.0.0.3}", "a@2 b@3 c@4", ""},
+			{"BGPPeer a: {myASN: 1, peerASN: 5, peerAddress: 10.0.0.2}\nBGPPeer b: {myASN: 1, peerASN: 3, peerAddress: 10.0.0.3}\nBGPPeer c: {myASN: 1, peerASN: 4, peerAddress: 10.0.0.3}", "a@2 b@3 c@4", "BGPPeer a: spec.peerAddress: 10.0.0.2 is the peer of BGPPeer b already\nBGPPeer b: spec.peerAddress: 10.0.0.3 is the peer of BGPPeer c already"},
+		}},
 		{"labels change, and the pool stands", []step{
 			{"IPAddressPool a: {addresses: [10.0.0.0/32]}\nL2Advertisement l: {ipAddressPoolSelectors: [{matchLabels: {x: y}}]}", "a[10.0.0.0-10.0.0.0] layer2:l[][]", ""},
 			{"IPAddressPool a metadata: {labels: {x: y}}\nIPAddressPool a: {addresses: [x]}\nL2Advertisement l: {ipAddressPoolSelectors: [{matchLabels: {x: y}}]}", "a[10.0.0.0-10.0.0.0] layer2:l[a][]", `IPAddressPool a: spec.addresses[0]: "x" is neither a CIDR nor a range`},

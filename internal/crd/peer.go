@@ -32,7 +32,9 @@ const maxPort = 16384
 func (s *session) settlePeers() {
 	list := drafts(s, "BGPPeer", s.Peers, s.past.peers, s.readPeer)
 	ours := len(s.config.Peers)
-	s.past.peers = settle(s, list, func(d *draft[peer], v *peer, lastChance bool) (bool, faults) {
+	profiles := len(s.config.BFDProfiles)
+	start := func() { s.config.Peers, s.config.BFDProfiles = s.config.Peers[:ours], s.config.BFDProfiles[:profiles] }
+	s.past.peers = settle(s, list, start, func(d *draft[peer], v *peer, lastChance bool) (bool, faults) {
 		wrong := s.twins(v)
 		if len(wrong) > 0 {
 			return false, wrong

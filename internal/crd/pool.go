@@ -78,7 +78,11 @@ func (s *session) settlePools() {
 	}
 	s.contest(list)
 	names := map[string]string{}
-	s.past.pools = settle(s, list, func(d *draft[pools], v *pools, _ bool) (bool, faults) {
+	start := func() {
+		clear(names)
+		s.config.Pools, s.owned, s.held, s.legacy = nil, nil, nil, &pharos.Config{}
+	}
+	s.past.pools = settle(s, list, start, func(d *draft[pools], v *pools, _ bool) (bool, faults) {
 		wrong := s.clash(v, names)
 		if len(wrong) > 0 {
 			return false, wrong
@@ -105,7 +109,6 @@ func (s *session) settlePools() {
 	}
 	sortByName(s.owned, func(p owned) string { return p.pool.Name })
 	s.config.Peers = append(s.config.Peers, s.legacy.Peers...)
-	s.config.BFDProfiles = append(s.config.BFDProfiles, s.legacy.BFDProfiles...)
 	s.config.Advertisements = append(s.config.Advertisements, s.legacy.Advertisements...)
 }
 

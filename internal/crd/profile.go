@@ -1,6 +1,7 @@
 package crd
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos"
@@ -11,7 +12,8 @@ import (
 func (s *session) settleProfiles() {
 	list := drafts(s, "BFDProfile", s.BFDProfiles, s.past.profiles, readProfile)
 	gone := s.past.profiles
-	s.past.profiles = settle(s, list, func(_ *draft[pharos.BFDProfile], v *pharos.BFDProfile, _ bool) (bool, faults) {
+	start := func() { s.config.BFDProfiles = slices.Clone(s.legacy.BFDProfiles) }
+	s.past.profiles = settle(s, list, start, func(_ *draft[pharos.BFDProfile], v *pharos.BFDProfile, _ bool) (bool, faults) {
 		if twin := s.legacy.BFDProfile(v.Name); twin != nil {
 			var wrong faults
 			wrong.add("metadata.name", "rename one of them", "there is a BFD profile %s already, %s", rule.Quote(v.Name), twin.Origin)

@@ -72,6 +72,7 @@ type draft[T any] struct {
 	since     int               // the Parse that accepted what was last in force
 	labels    map[string]string // as they are now; they may change whatever the rest says
 	now, last *T                // as it is written, nil if that is wrong; as it was in force, nil if it never was
+	refused   faults            // of what is written, which is no longer tried
 
 	// unchanged says that the object says what it said when it was accepted, or
 	// nothing that could be accepted instead.
@@ -130,23 +131,50 @@ func inOrder[T any](list []draft[T]) []draft[T] {
 // settle brings the drafts into force, one after the other, and returns what is.
 // Try puts a version into the Config unless it finds fault with it. Of an object
 // whose last chance the version is, it may put a part, and find fault with the
-// rest.
-func settle[T any](s *session, list []draft[T], try func(d *draft[T], v *T, lastChance bool) (bool, faults)) memory[T] {
-	inForce := memory[T]{}
-	for i := range list {
-		d := &list[i]
-		for n, v := range d.versions() {
-			ok, wrong := try(d, v, n == len(d.versions())-1)
-			s.tell(d.ref, wrong)
-			if ok {
-				since := s.past.turn
-				if v == d.last || d.unchanged {
-					since = d.since
-				}
-				inForce[d.ref] = version[T]{d.uid, since, v}
-				break
+// rest. Clear takes out again what was put in, and is called first.
+//
+// Where an edit took the place of an object's last good version, and that object's
+// own edit is refused, all begins anew with the version that was in force: nobody
+// loses it by what others say.
+func settle[T any](s *session, list []draft[T], clear func(), try func(d *draft[T], v *T, lastChance bool) (bool, faults)) memory[T] {
+	before := len(s.problems)
+	for {
+		clear()
+		s.problems = s.problems[:before]
+		inForce, lost := memory[T]{}, false
+		for i := range list {
+			d := &list[i]
+			if !settleOne(s, d, inForce, try) && d.last != nil && d.now != nil && !d.unchanged {
+				d.now, lost = nil, true
 			}
 		}
+		if !lost {
+			return inForce
+		}
+		inOrder(list)
 	}
-	return inForce
+}
+
+// settleOne brings an object into force and reports whether any version of it is.
+func settleOne[T any](s *session, d *draft[T], inForce memory[T], try func(d *draft[T], v *T, lastChance bool) (bool, faults)) bool {
+	s.tell(d.ref, d.refused)
+	versions := d.versions()
+	for n, v := range versions {
+		ok, wrong := try(d, v, n == len(versions)-1)
+		if ok || v == d.now || d.refused == nil {
+			s.tell(d.ref, wrong)
+		}
+		if ok {
+			since := s.past.turn
+			if v == d.last || d.unchanged {
+				since = d.since
+			}
+			inForce[d.ref] = version[T]{d.uid, since, v}
+			return true
+		}
+		if v == d.now {
+			d.refused = wrong
+		}
+	}
+	return false
 }
