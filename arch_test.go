@@ -65,7 +65,7 @@ var rules = []rule{
 	{"internal/crd", []string{".", "why", "api/v1beta1", "api/v1beta2", "internal/meant", "internal/rule", "k8s.io/api/core/v1", "k8s.io/apimachinery/..."}},
 	{"internal/migrate", []string{".", "why", "controller", "speaker"}},
 	{"internal/configmap", []string{".", "internal/meant", "internal/rule", "go.yaml.in/yaml/v3"}},
-	{"internal/kube", []string{".", "why", "api/...", "internal/crd", "controller", "speaker", "proxy", "internal/configmap", "internal/version", "k8s.io/..."}},
+	{"internal/kube", []string{".", "why", "internal/migrate", "api/...", "internal/crd", "controller", "speaker", "proxy", "internal/configmap", "internal/version", "k8s.io/..."}},
 	{"internal/file", []string{".", "why", "api/v1beta1", "api/v1beta2", "deploy", "internal/configmap", "internal/crd", "internal/meant", "internal/rule", "go.yaml.in/yaml/v3", "k8s.io/apimachinery/pkg/util/validation"}},
 	{"internal/localapi", nil},
 	{"internal/meant", nil},

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pharoslb/pharos"
@@ -83,6 +84,15 @@ func (c *check) installation() {
 		c.report.note(Finding{Kind: Configuration, Object: "--ignore-exclude-lb", Is: "given", Becomes: "given, if you say so again",
 			Why: "MetalLB announces from nodes with label " + pharos.ExcludeLabel, Hint: "give the speakers --ignore-exclude-lb, or the chart speaker.ignoreExcludeLB=true"})
 	}
+	if len(m.Own) > 0 {
+		var names []string
+		for _, ref := range m.Own {
+			names = append(names, ref.Namespace+"/"+ref.Name)
+		}
+		slices.Sort(names)
+		c.report.note(Finding{Kind: Configuration, Object: "FRRConfigurations " + list(names), Is: "kept by MetalLB's speakers", Becomes: "kept by nobody, and in force as long as frr-k8s runs",
+			Why: "frr-k8s goes on holding the sessions that they tell of, with the routers that Pharos's speakers have sessions with", Hint: "delete them once the speakers are replaced, and frr-k8s unless you use it yourself"})
+	}
 	for _, ref := range m.Foreign {
 		c.report.change(Finding{Kind: Refused, Object: ref.String(), Is: "part of FRR's configuration", Becomes: "not read",
 			Why:  "there is no FRR: sessions are the speaker's own",
@@ -105,7 +115,7 @@ func (c *check) problems() {
 		case p.Object.Kind == "ConfigMap" && p.Object.Name == "bgpextras":
 			f.Is = "appended to FRR's configuration"
 			if c.m.Mode != FRR && c.m.Mode != "" {
-				f.Is = "refused by " + c.m.name() + ", with all of the configuration"
+				f.Is = "refused by " + c.report.MetalLB.String() + ", with all of the configuration"
 			}
 			f.Becomes = "not read"
 		case p.Reason.Code == why.ConfigMissing:
@@ -168,7 +178,7 @@ func (c *check) addresses() (moved map[pharos.Name]bool) {
 			f := Finding{Kind: Address, Object: object, Is: addresses(ch.Has, ch.HasPool), Becomes: addresses(ch.Gets, ch.GetsPool), Why: ch.Reason.String()}
 			if ch.Lost.Code != why.OK {
 				f.Why = ch.Lost.String()
-				f.Hint = "if it is to keep its address, let the pool admit it, or reserve the address for it (annotation pharoslb.io/reservations)"
+				f.Hint = "if it is to keep its address, let the pool admit it, or reserve the address for it by annotation pharoslb.io/reservations on the pool"
 			}
 			c.report.change(f)
 		case ch.HasPool == "":

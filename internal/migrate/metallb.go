@@ -32,9 +32,9 @@ type MetalLB struct {
 	// SingleFamily are the BGPPeers with disableMP.
 	SingleFamily []string
 
-	// Foreign are the FRRConfigurations that MetalLB did not make, AddressPools the
-	// objects of that kind, which MetalLB 0.13 read last.
-	Foreign      []pharos.Ref
+	// Own are the FRRConfigurations that MetalLB's speakers made, Foreign the others.
+	// AddressPools are the objects of that kind, which MetalLB 0.13 read last.
+	Own, Foreign []pharos.Ref
 	AddressPools []pharos.Ref
 }
 
@@ -98,15 +98,3 @@ func (v Version) before(minor int) bool { return v != (Version{}) && v.Minor < m
 
 // since reports whether the version is known to be 0.minor or newer.
 func (v Version) since(minor int) bool { return v.Minor >= minor && v != (Version{}) }
-
-// name is what messages call the MetalLB that was found.
-func (m *MetalLB) name() string {
-	name := "MetalLB"
-	if v := m.Version.String(); v != "" {
-		name += " " + v
-	}
-	if m.Mode != "" {
-		name += " in " + string(m.Mode) + " mode"
-	}
-	return name
-}

@@ -123,6 +123,9 @@ func TestRules(t *testing.T) {
 		}, []string{"refused ConfigMap ns/config: not there -> nothing is given out or announced"}},
 		{"an FRRConfiguration of the user's", func(w *world) { w.m.Foreign = []pharos.Ref{{Kind: "FRRConfiguration", Namespace: "frr", Name: "mine"}} },
 			[]string{"refused FRRConfiguration frr/mine: part of FRR's configuration -> not read"}},
+		{"FRRConfigurations of MetalLB's", func(w *world) {
+			w.m.Own = []pharos.Ref{{Kind: "FRRConfiguration", Namespace: "ns", Name: "metallb-n2"}, {Kind: "FRRConfiguration", Namespace: "ns", Name: "metallb-n1"}}
+		}, []string{"*configuration FRRConfigurations ns/metallb-n1, ns/metallb-n2: kept by MetalLB's speakers -> kept by nobody, and in force as long as frr-k8s runs"}},
 		{"an AddressPool", func(w *world) { w.m.AddressPools = []pharos.Ref{{Kind: "AddressPool", Namespace: "ns", Name: "old"}} },
 			[]string{"refused AddressPool ns/old: a pool, of MetalLB before 0.14 -> not read"}},
 		{"a ConfigMap left over", func(w *world) {

@@ -58,6 +58,18 @@ type Summary struct {
 	Class   string `json:"class,omitempty"`
 }
 
+// String names MetalLB as far as it is known.
+func (s Summary) String() string {
+	name := "MetalLB"
+	if s.Version != "" {
+		name += " " + s.Version
+	}
+	if s.Mode != "" {
+		name += " in " + string(s.Mode) + " mode"
+	}
+	return name
+}
+
 func (r *Report) change(f Finding) { r.Changes = append(r.Changes, f) }
 func (r *Report) note(f Finding)   { r.Notes = append(r.Notes, f) }
 
