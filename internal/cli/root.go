@@ -33,6 +33,7 @@ each connection to a pod.`,
 		newStatus(),
 		newExplain(),
 		newValidate(),
+		newMigrate(),
 		newSwitch(),
 		newLab(),
 	)
