@@ -3,7 +3,6 @@ package crd
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -37,22 +36,19 @@ func (a *advertisement) covers(p owned) bool {
 // IPAddressPools; the ConfigMap's pools have their own.
 func (s *session) settleAdvertisements() {
 	ours := len(s.config.Advertisements)
-	none := func() {}                // none is ever left out whole
-	announcing := map[string][]int{} // pool → the advertisements in force that cover it
+	none := func() {} // none is ever left out whole
 	bgp := drafts(s, "BGPAdvertisement", s.BGPAdvertisements, s.past.bgp, s.readBGP)
 	s.past.bgp = settle(s, bgp, none, func(_ *draft[advertisement], v *advertisement, lastChance bool) (bool, faults) {
 		a := v.Advertisement
 		var wrong faults
+		others := rivals(&a, s.config.Advertisements[ours:])
 		for _, p := range s.owned {
-			if v.covers(p) && s.announces(&a, p, announcing, &wrong) {
+			if v.covers(p) && announces(&a, p, others, &wrong) {
 				a.Pools = append(a.Pools, p.pool.Name)
 			}
 		}
 		if len(wrong) > 0 && !lastChance {
 			return false, wrong
-		}
-		for _, name := range a.Pools {
-			announcing[name] = append(announcing[name], len(s.config.Advertisements))
 		}
 		s.config.Advertisements = append(s.config.Advertisements, a)
 		return true, wrong
@@ -75,7 +71,7 @@ func (s *session) settleAdvertisements() {
 
 // announces reports whether an advertisement may announce a pool's addresses; that
 // it may not is a fault, and the pool is left out.
-func (s *session) announces(a *pharos.Advertisement, p owned, announcing map[string][]int, wrong *faults) bool {
+func announces(a *pharos.Advertisement, p owned, rivals []*pharos.Advertisement, wrong *faults) bool {
 	before := len(*wrong)
 	for _, e := range p.entries {
 		field, length := "spec.aggregationLength", a.AggregationLength
@@ -84,14 +80,26 @@ func (s *session) announces(a *pharos.Advertisement, p owned, announcing map[str
 		}
 		wrong.fits(field, rule.Aggregation(length, e.Entry, e.String()))
 	}
-	for _, i := range announcing[p.pool.Name] {
-		other := &s.config.Advertisements[i]
-		if sameRoutes(a, other, p) && preference(a) != preference(other) {
+	for _, other := range rivals {
+		if _, both := slices.BinarySearch(other.Pools, p.pool.Name); both && sameLength(a, other, p) {
 			wrong.add("spec.localPref", "correct one of them, or tell them apart by aggregation length, peers, nodes or Services",
 				"%d differs from localPref %d of %s, which announces %s too", preference(a), preference(other), other.Origin, p.pool.Origin)
 		}
 	}
 	return len(*wrong) == before
+}
+
+// rivals are the advertisements that give routes another preference, and are sure
+// to give them to a peer, on a node and for a Service that this one does.
+func rivals(a *pharos.Advertisement, list []pharos.Advertisement) (out []*pharos.Advertisement) {
+	for i := range list {
+		b := &list[i]
+		peers := len(a.Peers) == 0 || len(b.Peers) == 0 || slices.ContainsFunc(a.Peers, func(name string) bool { return slices.Contains(b.Peers, name) })
+		if preference(a) != preference(b) && len(b.Pools) > 0 && peers && meet(a.NodeSelectors, b.NodeSelectors) && meet(a.ServiceSelectors, b.ServiceSelectors) {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 func preference(a *pharos.Advertisement) uint32 {
@@ -101,17 +109,15 @@ func preference(a *pharos.Advertisement) uint32 {
 	return *a.LocalPref
 }
 
-// sameRoutes reports whether two advertisements are sure to make one and the same
-// route of an address of the pool, for one peer of one node.
-func sameRoutes(a, b *pharos.Advertisement, p owned) bool {
-	length := slices.ContainsFunc(p.entries, func(e entry) bool {
+// sameLength reports whether two advertisements announce addresses of the pool in
+// prefixes of one length.
+func sameLength(a, b *pharos.Advertisement, p owned) bool {
+	return slices.ContainsFunc(p.entries, func(e entry) bool {
 		if e.First.Is4() {
 			return a.AggregationLength == b.AggregationLength
 		}
 		return a.AggregationLengthV6 == b.AggregationLengthV6
 	})
-	peers := len(a.Peers) == 0 || len(b.Peers) == 0 || slices.ContainsFunc(a.Peers, func(name string) bool { return slices.Contains(b.Peers, name) })
-	return length && peers && meet(a.NodeSelectors, b.NodeSelectors) && meet(a.ServiceSelectors, b.ServiceSelectors)
 }
 
 func (s *session) readBGP(o *v1beta1.BGPAdvertisement, f *faults) *advertisement {
@@ -163,7 +169,7 @@ func (s *session) readCommunities(list []string, v *advertisement, f *faults) {
 				continue
 			}
 			hint := "a community is such as 65535:65282, or large:64500:1:2"
-			if m := meant.Word(text, slices.Sorted(maps.Keys(s.aliases))); m != "" {
+			if m := meant.Word(text, s.names); m != "" {
 				hint = "did you mean " + m + "?"
 			}
 			f.awaits(why.ReferenceMissing, field, hint, "%s is neither a community nor the alias of one", rule.Quote(text))

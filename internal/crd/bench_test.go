@@ -47,3 +47,57 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLarge parses what is large in one way each.
+func BenchmarkLarge(b *testing.B) {
+	meta := func(n int) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: own, Name: fmt.Sprintf("o%d", n)}
+	}
+	for name, build := range map[string]func(o *Objects){
+		"1000 pools, 300 advertisements of all": func(o *Objects) {
+			for i := range 1000 {
+				o.Pools = append(o.Pools, &v1beta1.IPAddressPool{ObjectMeta: meta(i), Spec: v1beta1.IPAddressPoolSpec{
+					Addresses: []string{fmt.Sprintf("10.0.%d.%d/32", i/256, i%256)},
+				}})
+			}
+			for i := range 300 {
+				o.BGPAdvertisements = append(o.BGPAdvertisements, &v1beta1.BGPAdvertisement{ObjectMeta: meta(i), Spec: v1beta1.BGPAdvertisementSpec{
+					LocalPref: uint32(i), NodeSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"rack": fmt.Sprint(i)}}},
+				}})
+			}
+		},
+		"a pool of 16384 ranges": func(o *Objects) {
+			pool := &v1beta1.IPAddressPool{ObjectMeta: meta(0)}
+			for i := range 16384 {
+				pool.Spec.Addresses = append(pool.Spec.Addresses, fmt.Sprintf("10.0.%d.%d-10.0.%d.%d", i/64, i%64*4, i/64, i%64*4+2))
+			}
+			o.Pools = append(o.Pools, pool)
+		},
+		"5000 peers": func(o *Objects) {
+			for i := range 5000 {
+				o.Peers = append(o.Peers, &v1beta2.BGPPeer{ObjectMeta: meta(i), Spec: v1beta2.BGPPeerSpec{MyASN: 1, ASN: 2, Address: fmt.Sprintf("10.0.%d.%d", i/200, i%200+1)}})
+			}
+		},
+		"400000 aliases": func(o *Objects) {
+			for i := range 100 {
+				c := &v1beta1.Community{ObjectMeta: meta(i)}
+				for j := range 4000 {
+					c.Spec.Communities = append(c.Spec.Communities, v1beta1.CommunityAlias{Name: fmt.Sprintf("alias-%d-%d", i, j), Value: "1:1"})
+				}
+				o.Communities = append(o.Communities, c)
+			}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			o := &Objects{Namespace: own}
+			build(o)
+			var p Parser
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, problems := p.Parse(o); len(problems) > 0 {
+					b.Fatal(show(problems))
+				}
+			}
+		})
+	}
+}

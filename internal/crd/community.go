@@ -2,6 +2,8 @@ package crd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/pharoslb/pharos"
@@ -39,6 +41,7 @@ func (s *session) settleCommunities() {
 		}
 		return true, nil
 	})
+	s.names = slices.Sorted(maps.Keys(s.aliases))
 }
 
 func readCommunity(o *v1beta1.Community, f *faults) *aliases {

@@ -320,3 +320,11 @@ BGPPeer e: {myASN: 3, peerASN: 2, peerAddress: 10.0.0.1, sourceAddress: 10.0.0.9
 		t.Errorf("%d peers\n%s", len(config.Peers), show(problems))
 	}
 }
+
+// Of one object that is wrong all over, so much is told as people read.
+func TestManyMistakes(t *testing.T) {
+	_, problems := new(Parser).Parse(objects(t, "IPAddressPool a: {addresses: ["+strings.Repeat("x, ", 1000)+"]}"))
+	if len(problems) != mostTold+1 || problems[mostTold].Reason.Detail != "and 975 more" {
+		t.Errorf("%d problems, the last one %v", len(problems), problems[len(problems)-1])
+	}
+}

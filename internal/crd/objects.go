@@ -114,6 +114,7 @@ type session struct {
 
 	contested map[*entry]bool
 	aliases   map[string]alias
+	names     []string                      // of the aliases, sorted
 	kept      map[string]*pharos.BFDProfile // no longer there, but perhaps named by peers
 }
 

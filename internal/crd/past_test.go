@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/api/v1beta1"
 	"github.com/pharoslb/pharos/internal/configmap"
 )
 
@@ -152,6 +154,7 @@ BGPPeer b: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.2, bfdProfile: fast}
 BGPPeer peer-10.0.0.1: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.9}
 BFDProfile fast: {detectMultiplier: 9}
 `)
+	o.Pools = append(o.Pools, &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"}})
 	config, problems := new(Parser).Parse(o)
 	if got, want := inForce(config), "peer-10.0.0.1@2 peer-10.0.0.3@2 b@2+fast*3"; got != want {
 		t.Errorf("in force is %s, want %s", got, want)
@@ -161,7 +164,8 @@ BFDProfile fast: {detectMultiplier: 9}
 	}
 	want := `BFDProfile fast: metadata.name: there is a BFD profile "fast" already, ConfigMap, bfd-profiles[0] (rename one of them)
 BGPPeer a: spec.peerAddress: 10.0.0.1 is the peer of ConfigMap, peers[0] already, on the same nodes (delete one of them, or tell them apart by nodeSelectors)
-BGPPeer peer-10.0.0.1: metadata.name: there is a peer "peer-10.0.0.1" already, ConfigMap, peers[0] (rename one of them)`
+BGPPeer peer-10.0.0.1: metadata.name: there is a peer "peer-10.0.0.1" already, ConfigMap, peers[0] (rename one of them)
+IPAddressPool default/a: metadata.namespace: only objects of namespace metallb-system count (create it there)`
 	if got := show(problems); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

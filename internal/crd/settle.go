@@ -48,8 +48,16 @@ func (f *faults) last() why.Reason {
 	return why.Reason{Code: l.code, Detail: l.Reason}
 }
 
+// mostTold is how many faults are told of at once of one object: enough to see
+// what is wrong, and no more than people read.
+const mostTold = 25
+
 // tell makes Problems of an object's faults.
 func (s *session) tell(object pharos.Ref, list faults) {
+	if more := len(list) - mostTold; more > 0 {
+		list = slices.Clone(list[:mostTold])
+		list.add(list[mostTold-1].field, "", "and %d more", more)
+	}
 	for _, f := range list {
 		s.problems = append(s.problems, pharos.Problem{Object: object, Field: f.field, Reason: why.Reason{Code: f.code, Detail: f.Reason}, Hint: f.Hint})
 	}
