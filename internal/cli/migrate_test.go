@@ -13,9 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-
 	"github.com/pharoslb/pharos/deploy"
 	"github.com/pharoslb/pharos/internal/lab/cluster"
 	"github.com/pharoslb/pharos/internal/migrate"
@@ -169,23 +166,25 @@ func TestMigrateCheck(t *testing.T) {
 	})
 }
 
+// kubeconfig writes the file of an account.
+func kubeconfig(t *testing.T, server, authority, token string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
+clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %q}}], users: [{name: u, user: {token: %q}}]}`, server, authority, token)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // testMigrateRights asks with an account that has no right at first, and then those
 // that the help tells of and no other.
 func testMigrateRights(t *testing.T, l *left) {
 	l.kubectl("", "create", "serviceaccount", "-n", "metallb-system", "asker")
 	token := strings.TrimSpace(l.kubectl("", "create", "token", "-n", "metallb-system", "asker"))
-	admin, err := clientcmd.LoadFromFile(l.c.Kubeconfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin.AuthInfos = map[string]*clientcmdapi.AuthInfo{}
-	for _, c := range admin.Contexts {
-		admin.AuthInfos[c.AuthInfo] = &clientcmdapi.AuthInfo{Token: token}
-	}
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*admin, file); err != nil {
-		t.Fatal(err)
-	}
+	authority := l.kubectl("", "config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.certificate-authority-data}")
+	file := kubeconfig(t, "https://"+l.c.Addr().String(), authority, token)
 	out, code := migrateCheck(l.ctx, "--kubeconfig", file)
 	for _, kind := range []string{"services", "endpointslices.discovery.k8s.io", "nodes", "namespaces", "configmaps", "ipaddresspools.metallb.io", "bgppeers.metallb.io",
 		"deployments.apps", "daemonsets.apps", "pods", "servicel2statuses.metallb.io", "servicebgpstatuses.metallb.io", "frrconfigurations.frrk8s.metallb.io"} {
@@ -236,14 +235,7 @@ subjects: [{kind: ServiceAccount, name: asker, namespace: metallb-system}]
 
 // Nobody answers, and a kubeconfig that is not there.
 func TestMigrateCheckCannotTell(t *testing.T) {
-	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: "https://127.0.0.1:1"}
-	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
-	config.CurrentContext = "c"
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		t.Fatal(err)
-	}
+	file := kubeconfig(t, "https://127.0.0.1:1", "", "")
 	out, code := migrateCheck(t.Context(), "--kubeconfig", file)
 	if code != 2 || !strings.HasPrefix(out, "could not tell:\nlist services: ") || strings.Count(out, "\n") > 2 {
 		t.Errorf("exit code %d:\n%s", code, out)

@@ -85,7 +85,8 @@ func group(statuses []Status, peers bool) map[pharos.Name]nodes {
 		if peers {
 			what = st.Peers
 		}
-		all[st.Service][st.Node] = slices.Sorted(slices.Values(what))
+		merged := slices.Sorted(slices.Values(slices.Concat(all[st.Service][st.Node], what)))
+		all[st.Service][st.Node] = slices.Compact(merged)
 	}
 	return all
 }

@@ -2,7 +2,9 @@ package migrate
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +95,46 @@ func TestNothingChanges(t *testing.T) {
 	}
 	if got, want := lines(r.Notes), []string{"attribute all BGP routes: ORIGIN IGP -> ORIGIN incomplete"}; !slices.Equal(got, want) {
 		t.Errorf("notes: %q, want %q", got, want)
+	}
+}
+
+// The order of what was listed is of no matter.
+func TestOrder(t *testing.T) {
+	w := peaceful()
+	w.m.Owners = append(w.m.Owners, Status{Service: named("lan"), Node: "n3"}, Status{Service: named("web"), Node: "n1"}, Status{Service: named("gone"), Node: "n1"})
+	w.m.Announcers = append(w.m.Announcers, bgp("lan", "n1", "tor"), bgp("web", "n4", "tor"), bgp("web", "n4", "old"))
+	w.m.Foreign = []pharos.Ref{{Kind: "FRRConfiguration", Name: "b"}, {Kind: "FRRConfiguration", Name: "a"}}
+	want := w.check()
+	for range 20 {
+		for _, list := range [][]Status{w.m.Owners, w.m.Announcers} {
+			rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		}
+		slices.Reverse(w.m.Foreign)
+		if got := w.check(); !reflect.DeepEqual(got, want) {
+			t.Fatalf("got\n%s\nwant\n%s", strings.Join(lines(got.Changes), "\n"), strings.Join(lines(want.Changes), "\n"))
+		}
+	}
+}
+
+// A large cluster: 100 nodes, 5,000 Services.
+func BenchmarkCheck(b *testing.B) {
+	w := peaceful()
+	for i := range 100 {
+		name := fmt.Sprintf("m%d", i)
+		w.snap.Nodes = w.snap.Nodes.With(name, &pharos.Node{Name: name})
+	}
+	w.cfg.Pools[1].Ranges[0] = pharos.PrefixRange(netip.MustParsePrefix("192.0.0.0/16"))
+	a := addr("192.0.0.1")
+	for i := range 5000 {
+		name := fmt.Sprintf("s%d", i)
+		w.service(name, a.String(), "web")
+		a = a.Next()
+		for n := range w.snap.Nodes.All() {
+			w.m.Announcers = append(w.m.Announcers, bgp(name, n, "tor"))
+		}
+	}
+	for b.Loop() {
+		w.check()
 	}
 }
 
