@@ -171,6 +171,8 @@ func (s *session) readCommunities(list []string, v *advertisement, f *faults) {
 			hint := "a community is such as 65535:65282, or large:64500:1:2"
 			if m := meant.Word(text, s.names); m != "" {
 				hint = "did you mean " + m + "?"
+			} else if number, ok := rule.WellKnown(text); ok {
+				hint = "it is " + number + "; a Community object can give it that name"
 			}
 			f.awaits(why.ReferenceMissing, field, hint, "%s is neither a community nor the alias of one", rule.Quote(text))
 		}

@@ -7,8 +7,11 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/internal/meant"
+	"github.com/pharoslb/pharos/internal/rule"
 )
 
 // selectors reads label selectors.
@@ -21,6 +24,16 @@ func (f *faults) selectors(field string, list []metav1.LabelSelector) []pharos.S
 }
 
 func (f *faults) selector(field string, l *metav1.LabelSelector) pharos.Selector {
+	before := len(*f)
+	for _, key := range slices.Sorted(maps.Keys(l.MatchLabels)) {
+		f.label(field+".matchLabels["+key+"]", key, l.MatchLabels[key])
+	}
+	for i := range l.MatchExpressions {
+		f.expression(fmt.Sprintf("%s.matchExpressions[%d]", field, i), &l.MatchExpressions[i])
+	}
+	if len(*f) > before {
+		return nil
+	}
 	if _, err := metav1.LabelSelectorAsSelector(l); err != nil {
 		f.add(field, "", "is not a label selector: %v", err)
 		return nil
@@ -33,6 +46,37 @@ func (f *faults) selector(field string, l *metav1.LabelSelector) pharos.Selector
 		s = append(s, pharos.Requirement{Key: e.Key, Operator: pharos.Operator(e.Operator), Values: slices.Clone(e.Values)})
 	}
 	return s
+}
+
+// label refuses what is no label's name, or no value of one.
+func (f *faults) label(field, key string, values ...string) {
+	const hint = "63 letters, digits, -, _ and . at most, a letter or digit first and last"
+	if len(validation.IsQualifiedName(key)) > 0 {
+		f.add(field, hint+"; a domain and / may come before", "%s is not the name of a label", rule.Quote(key))
+	}
+	for _, v := range values {
+		if len(validation.IsValidLabelValue(v)) > 0 {
+			f.add(field, hint, "%s is not the value of a label", rule.Quote(v))
+		}
+	}
+}
+
+var operators = []string{string(pharos.In), string(pharos.NotIn), string(pharos.Exists), string(pharos.DoesNotExist)}
+
+func (f *faults) expression(field string, e *metav1.LabelSelectorRequirement) {
+	f.label(field, e.Key, e.Values...)
+	switch op := pharos.Operator(e.Operator); {
+	case !slices.Contains(operators, string(op)):
+		hint := ""
+		if m := meant.Word(string(op), operators); m != "" {
+			hint = "did you mean " + m + "?"
+		}
+		f.add(field+".operator", hint, "%s is none of %s", rule.Quote(string(op)), strings.Join(operators, ", "))
+	case (op == pharos.In || op == pharos.NotIn) && len(e.Values) == 0:
+		f.add(field+".values", "give at least one", "%s asks for values", op)
+	case (op == pharos.Exists || op == pharos.DoesNotExist) && len(e.Values) > 0:
+		f.add(field+".values", "leave them out", "%s takes no values", op)
+	}
 }
 
 // unique refuses selectors that are given twice, and what is given twice inside

@@ -180,6 +180,41 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// What is wrong with one document is not wrong with the others.
+func TestDocuments(t *testing.T) {
+	const l2 = "apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: %s}\nspec: {x: 1}\n"
+	a, b := fmt.Sprintf(l2, "a"), fmt.Sprintf(l2, "b")
+	const field = ": spec.x: there is no such field (known are interfaces, ipAddressPoolSelectors, ipAddressPools, nodeSelectors, preferredNodeSelectors, serviceSelectors)\n"
+	for _, c := range []struct{ name, text, want string }{
+		{"broken ones between", "a: [b\n---\n" + a + "--- # c\n\tx\n---\na: b: c\n---\r\n" + b + "---\n\"unclosed\n---\nkind: x\n", "1: not YAML: did not find expected ',' or ']'\n" +
+			"6: L2Advertisement metallb-system/a" + field + "8: not YAML: found character that cannot start any token (tabs do not indent, blanks do)\n" +
+			"10: not YAML: mapping values are not allowed in this context\n15: L2Advertisement metallb-system/b" + field +
+			"17: not YAML: found unexpected end of stream\n19: is no object of the API: apiVersion or kind is missing\n"},
+		{"no separator", "a: |\n  ---\n---b: c\n", "1: is no object of the API: apiVersion or kind is missing\n"},
+		{"many broken ones", strings.Repeat("---\na: b: c\n", 100), strings.Repeat("?", mostBroken)},
+		{"a template", "a: {{ b }}: c\n---\na: b: c\n", "?"},
+		{"a directive", "%YAML 1.1\n---\n" + a, "?6: L2Advertisement metallb-system/a" + field[:len(field)-1] + "\n"},
+		{"JSON one after the other", "{\n\t\"a\": 1\n}\n{}{\"apiVersion\": \"metallb.io/v1beta1\", \"kind\": \"L2Advertisement\",\n\"metadata\": {\"name\": \"a\"},\n\"spec\": {\"x\": 1}}", "1: is no object of the API: apiVersion or kind is missing\n" +
+			"4: is no object of the API: apiVersion or kind is missing\n6: L2Advertisement metallb-system/a" + field},
+		{"as good as JSON", "{a: 1}\n---\n" + a, "1: is no object of the API: apiVersion or kind is missing\n6: L2Advertisement metallb-system/a" + field},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := New(DefaultNamespace)
+			if err := s.Read("-", strings.NewReader(c.text)); err != nil {
+				t.Fatal(err)
+			}
+			got, want := show(s.Check()), c.want
+			for strings.HasPrefix(want, "?") { // whatever it is
+				_, got, _ = strings.Cut(got, "\n")
+				want = want[1:]
+			}
+			if got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
 // A text that multiplies itself is refused in bounded time.
 func TestBomb(t *testing.T) {
 	bomb := "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: a}\nspec:\n  addresses: &a [" + strings.Repeat("10.0.0.0/8,", 3000) + "]\nitems:\n" + strings.Repeat("- *a\n", 3000)

@@ -90,6 +90,14 @@ func (s *Set) object(file string, n *yaml.Node, apiVersion, kind string, depth i
 		s.configMap(file, n, w, fields, h.ref)
 	case kind == "" || apiVersion == "":
 		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Reason: "is no object of the API: apiVersion or kind is missing", Warning: s.found && kind+apiVersion == ""})
+	case h.group == "frrk8s."+group && kind == "FRRConfiguration":
+		s.Skipped++
+		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Object: h.ref, Warning: true,
+			Reason: "has no effect: there is no FRR here", Hint: "say it with BGPPeer and BGPAdvertisement"})
+	case kinds()[kind] != nil && (h.group == "" || strings.Contains(h.group, "metal")):
+		versions := slices.Sorted(maps.Keys(kinds()[kind]))
+		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Object: h.ref, Field: "apiVersion",
+			Reason: fmt.Sprintf("%s is not the group of %s", rule.Quote(apiVersion), kind), Hint: group + "/" + versions[len(versions)-1]})
 	default:
 		s.Skipped++
 	}
@@ -104,8 +112,11 @@ func (s *Set) ours(file string, n *yaml.Node, h head) {
 	versions, ok := kinds()[h.ref.Kind]
 	if !ok {
 		hint := did(h.ref.Kind, slices.Sorted(maps.Keys(kinds())))
-		if h.ref.Kind == "AddressPool" {
+		switch h.ref.Kind {
+		case "AddressPool":
 			hint = "MetalLB dropped it: write an IPAddressPool, and a BGPAdvertisement or an L2Advertisement that names it"
+		case "MetalLB":
+			hint = "it is for MetalLB's operator"
 		}
 		w.fail(n, "kind", fmt.Sprintf("there is no kind %s in group %s", rule.Quote(h.ref.Kind), group), hint)
 		return

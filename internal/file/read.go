@@ -1,17 +1,12 @@
 package file
 
 import (
-	"bytes"
-	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -124,54 +119,4 @@ func (s *Set) Read(name string, r io.Reader) error {
 	s.Files++
 	s.decode(name, text)
 	return nil
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-// decode reads the documents of a text, up to the first that is not YAML.
-func (s *Set) decode(name string, text []byte) {
-	before := len(s.problems)
-	defer func() {
-		for i := before; i < len(s.problems) && bytes.Contains(text, []byte("{{")); i++ {
-			s.problems[i].Hint = cmp.Or(s.problems[i].Hint, "a chart's template? Render it first: helm template … | pharos validate -")
-		}
-	}()
-	defer func() {
-		// The YAML library is given foreign text; its bugs must not end the program.
-		if r := recover(); r != nil {
-			s.problems = append(s.problems, Problem{File: name, Reason: fmt.Sprintf("the YAML cannot be read: %v", r)})
-		}
-	}()
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var doc yaml.Node
-		err := decoder.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			s.notYAML(name, text, err)
-			return
-		}
-		if len(doc.Content) == 1 {
-			s.document(name, doc.Content[0])
-		}
-		if s.values > maxValues {
-			s.problems = append(s.problems, Problem{File: name, Reason: fmt.Sprintf("there are more than %d values", maxValues), Hint: "aliases count as what they name"})
-			return
-		}
-	}
-}
-
-func (s *Set) notYAML(name string, text []byte, err error) {
-	p := Problem{File: name, Reason: err.Error()}
-	if m := yamlLine.FindStringSubmatch(p.Reason); m != nil {
-		p.Line, _ = strconv.Atoi(m[1])
-		p.Reason = p.Reason[len(m[0]):]
-	}
-	p.Reason = "not YAML: " + p.Reason
-	if strings.Contains(p.Reason, "cannot start any token") && bytes.ContainsRune(text, '\t') {
-		p.Hint = "tabs do not indent, blanks do"
-	}
-	s.problems = append(s.problems, p)
 }

@@ -39,3 +39,16 @@ func LargeCommunity(text string) (pharos.LargeCommunity, bool) {
 	}
 	return pharos.LargeCommunity{Global: n[0], Local1: n[1], Local2: n[2]}, true
 }
+
+// wellKnown are communities that routers call by names (RFC 1997, RFC 3765, RFC
+// 7999, RFC 8326).
+var wellKnown = map[string]string{
+	"gracefulshutdown": "65535:0", "gshut": "65535:0", "blackhole": "65535:666", "noexport": "65535:65281", "noadvertise": "65535:65282",
+	"noexportsubconfed": "65535:65283", "localas": "65535:65283", "nopeer": "65535:65284",
+}
+
+// WellKnown returns the community that routers call by a name.
+func WellKnown(name string) (community string, ok bool) {
+	community, ok = wellKnown[strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))]
+	return community, ok
+}
