@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -22,6 +23,7 @@ func Check(snap *pharos.Snapshot, m *MetalLB) *Report {
 	c.installation()
 	c.problems()
 	c.sources()
+	c.era()
 	moved := c.addresses()
 	c.announcements(moved)
 	c.peers()
@@ -153,6 +155,26 @@ func (c *check) sources() {
 	case len(objects) > 0 && c.m.Version.before(13):
 		c.report.change(Finding{Kind: Configuration, Object: "resources of group metallb.io", Is: "not read", Becomes: "in force: " + list(objects),
 			Why: "MetalLB reads them since 0.13, Pharos reads them beside the ConfigMap", Hint: "delete them, if the ConfigMap says all"})
+	}
+}
+
+// era tells of what MetalLB did not know in the days of the ConfigMap: classes of
+// load balancers, and nodes that are excluded from them.
+func (c *check) era() {
+	if !c.m.Version.before(13) || len(c.config.Advertisements) == 0 {
+		return
+	}
+	for _, n := range c.Nodes.All() {
+		if n.Excluded() && !c.m.IgnoreExcludeLabel {
+			c.report.change(Finding{Kind: Announcement, Object: "Node " + n.Name, Is: "announces", Becomes: "announces nothing",
+				Why: "it has label " + pharos.ExcludeLabel + ", which MetalLB heeds since 0.13", Hint: "give the speakers --ignore-exclude-lb, or take the label off"})
+		}
+	}
+	for name, svc := range c.Services.All() {
+		if svc.Type == pharos.LoadBalancer && svc.Class != c.m.Class && slices.ContainsFunc(svc.Ingress, func(a netip.Addr) bool { return c.config.PoolOf(a) != nil }) {
+			c.report.change(Finding{Kind: Announcement, Object: "Service " + name.String(), Is: "announced", Becomes: "not announced; the address stays in its status",
+				Why: "it is of load balancer class " + svc.Class + ", and MetalLB did not look at classes then", Hint: "make the Service anew without spec.loadBalancerClass"})
+		}
 	}
 }
 

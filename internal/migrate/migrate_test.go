@@ -84,6 +84,16 @@ func lines(list []Finding) []string {
 	return out
 }
 
+// old makes it a world of the ConfigMap, with MetalLB 0.12 and nothing on layer 2.
+func old(w *world) {
+	w.m.Version, w.m.Mode, w.m.Owners = Version{12, 1}, Native, nil
+	w.snap.Services = w.snap.Services.Without(named("lan"))
+	w.cfg.Pools, w.cfg.Advertisements = w.cfg.Pools[1:], w.cfg.Advertisements[:1]
+	w.cfg.Pools[0].Origin, w.cfg.Peers[0].Origin, w.cfg.Advertisements[0].Origin = "ConfigMap, address-pools[0]", "ConfigMap, peers[0]", "ConfigMap, address-pools[0]"
+	w.m.Announcers = []Status{bgp("web", "n1", "tor"), bgp("web", "n2", "tor")}
+	w.cfg.Peers[0].NodeSelectors = []pharos.Selector{selects("n1"), selects("n2")}
+}
+
 func TestNothingChanges(t *testing.T) {
 	r := peaceful().check()
 	if len(r.Changes) > 0 {
@@ -216,6 +226,19 @@ func TestRules(t *testing.T) {
 			w.snap.Services = w.snap.Services.Without(named("web"))
 			w.service("b", "10.10.2.65", "lan")
 		}, []string{"owner Service default/b: n2 -> n3", "*owner L2Advertisements without interfaces: lan: announced on all interfaces -> on those whose subnets hold the address, or on all if there are none"}},
+		{"an excluded node, before 0.13", func(w *world) {
+			old(w)
+			w.snap.Nodes = w.snap.Nodes.With("n3", &pharos.Node{Name: "n3", Labels: map[string]string{pharos.ExcludeLabel: ""}})
+		}, []string{"announcement Node n3: announces -> announces nothing"}},
+		{"an excluded node, since 0.13", func(w *world) {
+			w.snap.Nodes = w.snap.Nodes.With("n3", &pharos.Node{Name: "n3", Labels: map[string]string{pharos.ExcludeLabel: ""}})
+			w.m.Announcers = w.m.Announcers[:2]
+		}, nil},
+		{"a class, before 0.13", func(w *world) {
+			old(w)
+			w.service("other", "192.0.2.9", "").Class = "somebody/else"
+			w.service("foreign", "203.0.113.9", "").Class = "somebody/else"
+		}, []string{"announcement Service default/other: announced -> not announced; the address stays in its status"}},
 		{"announced to one peer fewer", func(w *world) { w.cfg.Peers[0].NodeSelectors = []pharos.Selector{selects("n1"), selects("n2")} },
 			[]string{"announcement Service default/web: n3 to tor -> nobody"}},
 		{"announced by one node more", func(w *world) { w.m.Announcers = w.m.Announcers[1:] }, []string{"announcement Service default/web: nobody -> n1 to tor"}},
