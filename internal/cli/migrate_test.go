@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,23 @@ func TestMigrateCheck(t *testing.T) {
 		out, _ := migrateCheck(l.ctx, "--kubeconfig", l.c.Kubeconfig())
 		if strings.Contains(out, "sourceAddress ignored") || !strings.Contains(out, "MetalLB 0.16.1 in native mode: 6 changes") {
 			t.Errorf("got\n%s", out)
+		}
+	})
+	t.Run("the ConfigMap era", func(t *testing.T) {
+		l.kubectl("", "delete", "-n", "metallb-system", "ipaddresspools,bgppeers,bgpadvertisements,l2advertisements,servicel2statuses,servicebgpstatuses,frrconfigurations", "--all")
+		l.kubectl("", "delete", "-n", "frr-k8s-system", "frrconfigurations", "--all")
+		l.kubectl("", "delete", "-n", "metallb-system", "configmap/bgpextras")
+		l.kubectl("", "delete", "service/fixed")
+		l.kubectl("", "annotate", "service/web", "service/lan", "metallb.io/ip-allocated-from-pool-")
+		l.apply("configmap.yaml", "")
+		l.kubectl("", "set", "image", "-n", "metallb-system", "deployment/controller", "controller=metallb/controller:v0.9.5")
+		l.kubectl("", "set", "image", "-n", "metallb-system", "daemonset/speaker", "speaker=metallb/speaker:v0.9.5")
+		out, code := migrateCheck(l.ctx, "--kubeconfig", l.c.Kubeconfig())
+		out = regexp.MustCompile(`  +`).ReplaceAllString(out, "  ")
+		for _, want := range []string{"owner  Service default/lan  n1  n2  ", "2 Services  no annotation metallb.io/ip-allocated-from-pool", "MetalLB 0.9.5 in native mode: 1 change\n"} {
+			if !strings.Contains(out, want) || code != 1 {
+				t.Errorf("exit code %d, no %q in\n%s", code, want, out)
+			}
 		}
 	})
 	t.Run("another namespace", func(t *testing.T) {
