@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -53,10 +54,7 @@ func (s *Set) configMap(file string, n *yaml.Node, w *walk, fields map[string]*y
 		s.Skipped++
 		return
 	}
-	s.Count++
-	if twin, ok := s.places[ref]; ok {
-		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Object: ref, Field: "metadata.name", Hint: "leave one out",
-			Reason: fmt.Sprintf("%s is written already, in %s, line %d", ref, twin.file, twin.node.Line)})
+	if !s.first(file, n, ref) {
 		return
 	}
 	text = w.deref(text)
@@ -65,36 +63,35 @@ func (s *Set) configMap(file string, n *yaml.Node, w *walk, fields map[string]*y
 		s.Objects.Extras = text.Value
 		return
 	}
-	shift := text.Line - 1
+	above := text.Line - 1
 	if text.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-		shift = text.Line // the text begins below its field
+		above = text.Line // the text begins below its field
 	}
-	s.legacy(file, []byte(text.Value), shift)
+	s.legacy(file, []byte(text.Value), above)
 }
 
-// legacyNode reads the bare text of the ConfigMap.
-func (s *Set) legacyNode(file string, n *yaml.Node) {
-	text, err := yaml.Marshal(n)
-	if err != nil {
-		return
-	}
+// first counts an object that configures, and reports whether it is the first of
+// its name.
+func (s *Set) first(file string, n *yaml.Node, ref pharos.Ref) bool {
 	s.Count++
-	before := len(s.problems)
-	s.legacy(file, text, 0)
-	// Marshalled anew, the text has other lines: those of the fields are looked up.
-	at := place{file: file, node: n}
-	s.places[s.Objects.LegacyRef] = at
-	for i := range s.problems[before:] {
-		p := &s.problems[before+i]
-		p.Line = line(n, p.Field)
+	twin, ok := s.places[ref]
+	if ok {
+		s.problems = append(s.problems, Problem{File: file, Line: n.Line, Object: ref, Field: "metadata.name", Hint: "leave one out",
+			Reason: fmt.Sprintf("%s is written already, in %s, line %d", ref, twin.file, twin.node.Line)})
 	}
+	return !ok
 }
 
-func (s *Set) legacy(file string, text []byte, shift int) {
+// legacy reads the ConfigMap's text, which begins behind a number of lines.
+func (s *Set) legacy(file string, text []byte, above int) {
 	ref := s.Objects.LegacyRef
+	// So that lines are the file's, in whatever is said of them.
+	text = append(bytes.Repeat([]byte("\n"), above), text...)
 	var doc yaml.Node
 	if yaml.Unmarshal(text, &doc) == nil && len(doc.Content) == 1 {
-		s.places[ref] = place{file: file, node: doc.Content[0], shift: shift}
+		s.places[ref] = place{file: file, node: doc.Content[0]}
+	} else {
+		s.places[ref] = place{file: file, node: &yaml.Node{Line: above + 1}}
 	}
 	config, err := configmap.Parse(text)
 	var wrong *configmap.Error
@@ -103,7 +100,10 @@ func (s *Set) legacy(file string, text []byte, shift int) {
 		s.Objects.Legacy = config
 	case errors.As(err, &wrong):
 		for _, p := range wrong.Problems {
-			s.problems = append(s.problems, Problem{File: file, Line: max(p.Line, 1) + shift, Object: ref, Field: p.Field, Reason: p.Reason, Hint: p.Hint})
+			s.problems = append(s.problems, Problem{File: file, Line: max(p.Line, above+1), Object: ref, Field: p.Field, Reason: p.Reason, Hint: p.Hint})
+		}
+		if wrong.More > 0 {
+			s.problems = append(s.problems, Problem{File: file, Line: above + 1, Object: ref, Reason: fmt.Sprintf("and %d more", wrong.More)})
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (s *Set) names(warn func(kind, name, field, hint, format string, args ...an
 func (s *Set) at(object pharos.Ref, field string) Problem {
 	p := Problem{Object: object, Field: field}
 	if at, ok := s.places[object]; ok {
-		p.File, p.Line = at.file, line(at.node, field)+at.shift
+		p.File, p.Line = at.file, line(at.node, field)
 	}
 	return p
 }

@@ -99,6 +99,7 @@ func (s *Set) stream(name string, text []byte) bool {
 // lines, up to the first that is not YAML.
 func (s *Set) documents(name string, text []byte, line int) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	s.piece, s.above = text, line
 	for {
 		var doc yaml.Node
 		if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {

@@ -145,8 +145,12 @@ func TestDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
 	s := New(DefaultNamespace)
-	if err := s.Add(dir); err != nil {
+	if err := s.Add(link); err != nil {
 		t.Fatal(err)
 	}
 	want := "1: is no object of the API: apiVersion or kind is missing\n1: warning: is no object of the API: apiVersion or kind is missing\n"
@@ -196,6 +200,12 @@ func TestDocuments(t *testing.T) {
 		{"a directive", "%YAML 1.1\n---\n" + a, "?6: L2Advertisement metallb-system/a" + field[:len(field)-1] + "\n"},
 		{"JSON one after the other", "{\n\t\"a\": 1\n}\n{}{\"apiVersion\": \"metallb.io/v1beta1\", \"kind\": \"L2Advertisement\",\n\"metadata\": {\"name\": \"a\"},\n\"spec\": {\"x\": 1}}", "1: is no object of the API: apiVersion or kind is missing\n" +
 			"4: is no object of the API: apiVersion or kind is missing\n6: L2Advertisement metallb-system/a" + field},
+		{"the ConfigMap's lines", "# c\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: config}\ndata:\n  config: |\n    address-pools:\n    - {name: a, protocol: bgp, addresses: [10.0.0.0/24]}\n    - {name: a, protocol: bgp, addresses: [10.0.1.0/24]}\n",
+			"9: ConfigMap metallb-system/config: address-pools[1].name: there is a pool \"a\" already, on line 8\n"},
+		{"the ConfigMap's text alone, twice", "# c\n---\n# c\naddress-pools:\n- {name: a, protocol: bgp, addresses: [10.0.0.0/24]}\n- {name: a, protocol: bgp, addresses: [10.0.1.0/24]}\n---\npeers: []\n",
+			"6: ConfigMap metallb-system/config: address-pools[1].name: there is a pool \"a\" already, on line 5\n8: ConfigMap metallb-system/config: metadata.name: ConfigMap metallb-system/config is written already, in -, line 4 (leave one out)\n"},
+		{"no line between two objects", "apiVersion: v1\nkind: x\napiVersion: v1\nkind: y\n", ""},
+		{"no line between two of ours", a + "apiVersion: v1\n", "4: L2Advertisement metallb-system/a" + field + "5: L2Advertisement metallb-system/a: apiVersion: is given twice (first on line 1; a line of --- is between two objects)\n"},
 		{"as good as JSON", "{a: 1}\n---\n" + a, "1: is no object of the API: apiVersion or kind is missing\n6: L2Advertisement metallb-system/a" + field},
 	} {
 		t.Run(c.name, func(t *testing.T) {

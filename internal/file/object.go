@@ -36,6 +36,7 @@ func (s *Set) document(file string, n *yaml.Node) {
 		}
 		return
 	}
+	s.root = n
 	s.object(file, n, "", "", 0)
 }
 
@@ -55,7 +56,9 @@ func (s *Set) object(file string, n *yaml.Node, apiVersion, kind string, depth i
 	}
 	apiVersion, kind = text(fields["apiVersion"], apiVersion), text(fields["kind"], kind)
 	if kind == "" && (fields["address-pools"] != nil || fields["peers"] != nil) {
-		s.legacyNode(file, n)
+		if ref := s.Objects.LegacyRef; n == s.root && s.first(file, n, ref) {
+			s.legacy(file, s.piece, s.above)
+		}
 		return
 	}
 	h := head{version: apiVersion}

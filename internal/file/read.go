@@ -40,16 +40,18 @@ type Set struct {
 
 	problems []Problem
 	places   map[pharos.Ref]place
-	found    bool // the file is one of a directory's
+	piece    []byte     // of text that is being read
+	above    int        // lines above it
+	root     *yaml.Node // what is read of it
+	found    bool       // the file is one of a directory's
 	size     int
 	values   int
 }
 
 // place is where an object is written.
 type place struct {
-	file  string
-	node  *yaml.Node
-	shift int // lines before the node's text in the file
+	file string
+	node *yaml.Node
 }
 
 // DefaultNamespace is the one that objects without a namespace count as being in,
@@ -72,6 +74,9 @@ func New(namespace string) *Set {
 // about reading alone; what is wrong with the text is a Problem. What is plainly
 // no object is an error in a file that is named, a warning in one that is found.
 func (s *Set) Add(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path += string(filepath.Separator) // follows a link
+	}
 	var paths []string
 	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -198,7 +198,11 @@ func (w *walk) pairs(n *yaml.Node, field string) (keys []*yaml.Node, of map[stri
 	add := func(k, v *yaml.Node, merged bool) {
 		if twin, ok := of[k.Value]; ok {
 			if !merged {
-				w.fail(k, child(field, k.Value), "is given twice", fmt.Sprintf("first on line %d", twin.Line))
+				hint := fmt.Sprintf("first on line %d", twin.Line)
+				if field == "" && k.Value == "apiVersion" {
+					hint += "; a line of --- is between two objects"
+				}
+				w.fail(k, child(field, k.Value), "is given twice", hint)
 			}
 			return
 		}
