@@ -17,6 +17,9 @@
 //	    ├── status objects        ◄── Publisher  then, and so many a second
 //	    └── PUT leases            ◄── Lease      one process of several works
 //
+// Source.Load lists once, for whoever may not watch; Client.MetalLB looks for what is to be
+// replaced. Neither writes.
+//
 // Invariants: an object is converted when it arrives, and only its noun is kept,
 // or what it configures; an event that changes no noun wakes nobody; a Snapshot is
 // Synced when every wanted kind has been listed in full and the configuration made
