@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -49,10 +50,10 @@ func (s *Set) object(file string, n *yaml.Node, apiVersion, kind string, depth i
 	w := &walk{set: s, fail: func(*yaml.Node, string, string, string) {}} // told of below, if it is ours
 	_, fields := w.pairs(n, "")
 	text := func(n *yaml.Node, absent string) string {
-		if n == nil || w.deref(n).Kind != yaml.ScalarNode {
+		if n == nil || w.deref(n).Kind != yaml.ScalarNode || kindOf(w.deref(n)) == "null" {
 			return absent
 		}
-		return w.deref(n).Value
+		return cmp.Or(w.deref(n).Value, absent)
 	}
 	apiVersion, kind = text(fields["apiVersion"], apiVersion), text(fields["kind"], kind)
 	if kind == "" && (fields["address-pools"] != nil || fields["peers"] != nil) {
