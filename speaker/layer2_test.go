@@ -354,6 +354,17 @@ func TestNodesWithoutTheInterface(t *testing.T) {
 		if !strings.Contains(failed, "announceFailed: this node is elected to announce 192.0.2.") || !strings.Contains(failed, "has no interface for it: eth1 is no carrier") {
 			t.Errorf("events of n2 %s", failed)
 		}
+		// Another one gets it: it can answer, whoever the hash would choose.
+		w.mu.Lock()
+		w.homes["n3"].links = append(w.homes["n3"].links, layer2.LinkStatus{Name: "eth1", MAC: layer2.MAC{2, 1, 0, 0, 0, 3}})
+		w.mu.Unlock()
+		token(w.homes["n3"].replaced)
+		pass(moveTime)
+		for a, owner := range w.owners(all) {
+			if owner != "n3" {
+				t.Errorf("%s is answered for by %q, n3 alone could", a, owner)
+			}
+		}
 	})
 }
 

@@ -87,13 +87,7 @@ func (v *View) request(svc *pharos.Service, serving []string) election.Request {
 // able leaves out the candidates that have told of no link that the address could be
 // announced on, unless that leaves nobody.
 func (v *View) able(b *election.Ballot, addr netip.Addr, svc *pharos.Service, candidates []election.Candidate) []election.Candidate {
-	var interfaces []string
-	unable := func(c election.Candidate) bool {
-		if b.Limited() {
-			interfaces, _ = b.Interfaces(c.Node, svc.Labels)
-		}
-		return !v.crowd.reaches(c.Node, addr, interfaces)
-	}
+	unable := func(c election.Candidate) bool { return !v.fits(b, addr, svc, c.Node) }
 	if !slices.ContainsFunc(candidates, unable) {
 		return candidates
 	}
@@ -101,6 +95,16 @@ func (v *View) able(b *election.Ballot, addr netip.Addr, svc *pharos.Service, ca
 		return left
 	}
 	return candidates
+}
+
+// fits reports whether a node has a link, as far as it told, on which the Service's
+// advertisements let it announce an address.
+func (v *View) fits(b *election.Ballot, addr netip.Addr, svc *pharos.Service, node string) bool {
+	var interfaces []string
+	if b.Limited() {
+		interfaces, _ = b.Interfaces(node, svc.Labels)
+	}
+	return v.crowd.reaches(node, addr, interfaces)
 }
 
 // winner is the candidate that announces a Service's addresses.
@@ -134,7 +138,10 @@ func (v *View) contests(p *Plan, svc *pharos.Service, serving []string, node str
 			return false
 		}
 		owner, reason := b.Candidate(a.Layer2.Owner, &ask)
-		return reason.Code != why.OK || election.Beats(key(svc), c, owner) || v.crowd.holds(key(svc)) == node
+		if reason.Code != why.OK || v.fits(b, a.Addr, svc, node) && !v.fits(b, a.Addr, svc, a.Layer2.Owner) {
+			return true
+		}
+		return election.Beats(key(svc), c, owner) || v.crowd.holds(key(svc)) == node
 	})
 }
 
