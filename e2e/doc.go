@@ -8,6 +8,8 @@
 //	TestFaults ───────► lab.Start ──► bad input, parts that are away: what stays
 //	TestServices ─────► lab.Start ──► what Services ask for, packets of real clients, rights
 //	TestParts ────────► lab.Start ──► peers, Secrets and processes that are missing, wrong or killed
+//	TestDropIn ───────► lab.Start ──► every kind and field of MetalLB's users: RIB, frames, API
+//	TestUpgrade ──────► lab.Start ──► what MetalLB leaves behind, before the product is installed
 //	TestChart ────────► lab.Start ──► the Helm chart in place of the manifests
 //
 // Invariant: what is asserted is what switch, kernel and client show; metrics

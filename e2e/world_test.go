@@ -21,7 +21,8 @@ const patience = 90 * time.Second
 // world is a lab with the walk-through deployed in it.
 type world struct {
 	*lab.Lab
-	t *testing.T
+	t    *testing.T
+	undo *[]func()
 }
 
 func newWorld(t *testing.T) world {
@@ -49,11 +50,26 @@ func startWorld(t *testing.T, o lab.Options) world {
 		}
 		l.Close()
 	})
-	return world{l, t}
+	return world{Lab: l, t: t}
 }
 
 // in is the world as a subtest sees it.
-func (w world) in(t *testing.T) world { return world{w.Lab, t} }
+func (w world) in(t *testing.T) world { return world{Lab: w.Lab, t: t} }
+
+// try runs a test on the world, and then what was put off to its end, the last
+// first: while the test's context, which its cleanups outlive, still holds.
+func (w world) try(t *testing.T, run func(world)) {
+	var undo []func()
+	defer func() {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}()
+	run(world{w.Lab, t, &undo})
+}
+
+// finally puts something off to the end of a test that try runs.
+func (w world) finally(f func()) { *w.undo = append(*w.undo, f) }
 
 // sh runs a shell line with kubectl, and fails where it fails.
 func (w world) sh(script string) string {

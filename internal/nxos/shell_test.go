@@ -220,6 +220,7 @@ router bgp 4200000001
 	far := ofNode()
 	far.NextHop, far.ASPath = netip.MustParseAddr("192.0.2.1"), wire.ASPath{{Type: wire.ASSequence, ASNs: []uint32{4200000112}}, {Type: wire.ASSet, ASNs: []uint32{1, 2}}}
 	far.Communities = []wire.Community{wire.CommunityNoExport}
+	far.LargeCommunities = []wire.LargeCommunity{{Global: 65211, Local1: 1, Local2: 2}, {Global: 65211, Local1: 7, Local2: 9}}
 	s.learn(40_000_000, "10.10.2.112", far, "0.0.0.0/0")
 	for i, n := range []string{"2001:db8:2::115", "2001:db8:2::116"} {
 		six := ofNode()

@@ -205,6 +205,13 @@ func (v *entryView) text() string {
 			}
 			b.WriteByte('\n')
 		}
+		if len(p.Attrs.LargeCommunities) > 0 {
+			b.WriteString("      Large Community:")
+			for _, c := range p.Attrs.LargeCommunities {
+				fmt.Fprintf(&b, " %v", c)
+			}
+			b.WriteByte('\n')
+		}
 		if p.Attrs.Bandwidth > 0 {
 			fmt.Fprintf(&b, "      Extcommunity: link-bandwidth %.0f bytes/s\n", p.Attrs.Bandwidth)
 		}
