@@ -368,6 +368,32 @@ func TestNodesWithoutTheInterface(t *testing.T) {
 	})
 }
 
+// What a node has too many links to tell of, it must not go by itself: the others could not
+// come to the same answer.
+func TestNodeThatCannotTellOfAllItsLinks(t *testing.T) {
+	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
+		all := w.shops(20)
+		cfg := *w.world.Config
+		cfg.Advertisements = []pharos.Advertisement{{Name: "lan", Mode: pharos.Layer2, Pools: []string{"lan"}, Interfaces: []string{"eth1"}}}
+		w.world.Config = &cfg
+		for _, name := range []string{"n1", "n2"} {
+			w.homes[name].links = append(w.homes[name].links, layer2.LinkStatus{Name: "eth1", MAC: layer2.MAC{2, 1, 0, 0, 0, 2}})
+		}
+		w.homes["n3"].links = append(w.homes["n3"].links, layer2.LinkStatus{Name: "eth2", MAC: layer2.MAC{2, 1, 0, 0, 0, 3}})
+		w.homes["n3"].most = 1
+		w.start()
+		for _, a := range all {
+			for name, h := range w.homes {
+				for _, svc := range h.speaker.Status().Services {
+					if got, want := svc.Addresses[0].Owner, elected(a, "n1", "n2", "n3"); svc.Addresses[0].Addr == addr(a) && got != want {
+						t.Errorf("%s elects %s for %s, want %s", name, got, a, want)
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestStickyOwnersKeepWhatTheyHave(t *testing.T) {
 	sticky := Options{Policy: election.Policy{Sticky: true}, FenceAfter: 5 * time.Second}
 	inTown(t, 3, sticky, func(t *testing.T, w *town) {

@@ -163,7 +163,7 @@ func (s *Speaker) assemble(now time.Time) *crowd {
 	own := Facts{Leaving: l.leaving, Policy: s.opt.Policy, Links: linksOf(l.links), Partial: len(l.links) == 0}
 	c := everybody(s.opt.Node)
 	if m := s.edge.Membership; m != nil {
-		m.Tell(own)
+		own = m.Tell(own) // who knew more of itself would elect another than the others do
 		st := m.Status()
 		l.judge.know(st.Members)
 		c = gather(s.opt.Node, own, &st)

@@ -13,8 +13,9 @@ import (
 type Membership interface {
 	// Set replaces the addresses of the own node and of all others.
 	Set(self netip.Addr, others []netip.Addr)
-	// Tell replaces what the others shall know of the own node.
-	Tell(Facts)
+	// Tell replaces what the others shall know of the own node, and returns what they will
+	// know of it: less, where that is too much to tell.
+	Tell(Facts) Facts
 	// Hold tells the others that this node announces the addresses now.
 	Hold([]netip.Addr)
 	// Holder returns who announced an address last, as far as this node was told;

@@ -49,6 +49,7 @@ type home struct {
 
 	// What its announcer does.
 	links    []layer2.LinkStatus
+	most     int // links that the others can be told of; 0: all
 	answers  map[netip.Addr][]string
 	replaced chan struct{}
 }
@@ -227,16 +228,20 @@ type membershipOf home
 func (m *membershipOf) Set(netip.Addr, []netip.Addr) {}
 func (m *membershipOf) Changed() <-chan struct{}     { return m.news }
 
-func (m *membershipOf) Tell(f Facts) {
+func (m *membershipOf) Tell(f Facts) Facts {
 	m.town.mu.Lock()
 	defer m.town.mu.Unlock()
+	if m.most > 0 && len(f.Links) > m.most {
+		f.Links, f.Partial = f.Links[:m.most], true
+	}
 	if m.facts.Leaving == f.Leaving && m.facts.Policy == f.Policy && slices.Equal(m.facts.Links, f.Links) {
-		return
+		return f
 	}
 	m.facts = f
 	for _, name := range m.peers {
 		token(m.town.homes[name].news)
 	}
+	return f
 }
 
 func (m *membershipOf) Hold(addrs []netip.Addr) {

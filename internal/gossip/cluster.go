@@ -137,8 +137,8 @@ func (c *Cluster) Set(self netip.Addr, others []netip.Addr) {
 }
 
 // Tell implements speaker.Membership.
-func (c *Cluster) Tell(f speaker.Facts) {
-	f.Links = slices.Clone(f.Links)
+func (c *Cluster) Tell(f speaker.Facts) speaker.Facts {
+	f = *decodeFacts(encodeFacts(&f, memberlist.MetaMaxSize))
 	c.mu.Lock()
 	same := sameFacts(&c.facts, &f)
 	c.facts = f
@@ -147,6 +147,7 @@ func (c *Cluster) Tell(f speaker.Facts) {
 	if !same {
 		token(c.wake)
 	}
+	return f
 }
 
 // Status returns who is alive.

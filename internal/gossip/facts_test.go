@@ -32,6 +32,12 @@ func TestFactsKeepToTheLimit(t *testing.T) {
 	if len(text) > 512 || got == nil || !got.Partial || len(got.Links) < 30 {
 		t.Errorf("%d octets: %+v", len(text), got)
 	}
+	// Who tells more knows what the others get.
+	f.Policy.Spread = 4.0 / 3
+	got.Policy.Spread = 1.33
+	if told := New(Options{}).Tell(f); !sameFacts(&told, got) {
+		t.Errorf("told %+v", told)
+	}
 }
 
 func FuzzFacts(f *testing.F) {
