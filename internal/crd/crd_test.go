@@ -261,6 +261,33 @@ func TestNoPasswordNoSession(t *testing.T) {
 	}
 }
 
+// Secrets come, change and go; of a peer that is edited to name one that is not
+// there, what was in force stays, unless that was without a password.
+func TestSecretComesAndGoes(t *testing.T) {
+	var p Parser
+	for i, step := range []struct{ text, want string }{
+		{peer1 + ", passwordSecret: {name: x}}", "10.0.0.1 refused: there is no Secret metallb-system/x"},
+		{"Secret x: {password: one}\n" + peer1 + ", passwordSecret: {name: x}}", "10.0.0.1 one"},
+		{"Secret x: {password: two}\n" + peer1 + ", passwordSecret: {name: x}}", "10.0.0.1 two"},
+		{"Secret x: {password: two}\n" + peer1 + ", passwordSecret: {name: yy}}", "10.0.0.1 two"},
+		{"Secret x: {password: three}\n" + peer1 + ", holdTime: 1s, passwordSecret: {name: yy}}", "10.0.0.1 three"},
+		{"Secret x: {password: two}\nSecret yy: {password: four}\n" + peer1 + ", passwordSecret: {name: yy}}", "10.0.0.1 four"},
+		{"Secret yy: {type: Opaque, password: four}\n" + peer1 + ", passwordSecret: {name: yy}}", "10.0.0.1 refused: Secret metallb-system/yy is of type \"Opaque\", must be kubernetes.io/basic-auth"},
+		{peer1 + ", passwordSecret: {name: z}}", "10.0.0.1 refused: there is no Secret metallb-system/yy"},
+		{"BGPPeer a: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.2}", "10.0.0.2 "},
+		{peer1 + ", passwordSecret: {name: z}}", "10.0.0.1 refused: there is no Secret metallb-system/z"},
+	} {
+		config, _ := p.Parse(objects(t, step.text))
+		got := config.Peers[0].Addr.String() + " " + config.Peers[0].Password.Reveal()
+		if r := config.Peers[0].Refused; r.Code != why.OK {
+			got += "refused: " + r.Detail
+		}
+		if got != step.want {
+			t.Errorf("step %d: got %s, want %s", i+1, got, step.want)
+		}
+	}
+}
+
 func TestSecretNames(t *testing.T) {
 	var p Parser
 	o := objects(t, peer1+", passwordSecret: {name: x}}\nBGPPeer b: {passwordSecret: {name: w, namespace: metallb-system}}\nBGPPeer c: {passwordSecret: {name: v, namespace: default}}\nBGPPeer d: {}\nBGPPeer e metadata: {namespace: default}\nBGPPeer e: {passwordSecret: {name: z}}")

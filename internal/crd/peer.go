@@ -40,11 +40,16 @@ func (s *session) settlePeers() {
 			return false, wrong
 		}
 		p := v.Peer
-		if !s.watched(&p, &wrong) && !lastChance {
-			return false, wrong
-		}
+		ready := s.watched(&p, &wrong)
 		if p.Refused.Code == why.OK {
-			s.unlock(&p, v.secret, &wrong)
+			ready = s.unlock(&p, v.secret, &wrong) && ready
+		}
+		// Who asks for a password where there was none does without the session
+		// rather than without the password.
+		safe := v.secret == "" || d.last != nil && (d.last.secret != "" || d.last.Password != "")
+		if !ready && !lastChance && safe {
+			wrong.inForceStays()
+			return false, wrong
 		}
 		s.config.Peers = append(s.config.Peers, p)
 		return true, wrong
@@ -115,7 +120,7 @@ func (s *session) watched(p *pharos.Peer, wrong *faults) bool {
 		known = append(known, o.Name)
 	}
 	slices.Sort(known)
-	hint := "there is no session until it is there"
+	hint := noSession
 	if m := meant.Word(name, known); m != "" {
 		hint = "did you mean " + m + "?"
 	}
@@ -124,16 +129,28 @@ func (s *session) watched(p *pharos.Peer, wrong *faults) bool {
 	return false
 }
 
+// noSession is the hint of what is awaited.
+const noSession = "there is no session until it is there"
+
+// inForceStays corrects the hints of an edit that waits for something.
+func (f faults) inForceStays() {
+	for i := range f {
+		if f[i].Hint == noSession {
+			f[i].Hint = "what was in force stays until it is there"
+		}
+	}
+}
+
 // unlock reads the peer's password from its Secret. Without it there is no
 // session: never one with an empty password.
-func (s *session) unlock(p *pharos.Peer, secret string, wrong *faults) {
+func (s *session) unlock(p *pharos.Peer, secret string, wrong *faults) bool {
 	if secret == "" {
-		return
+		return true
 	}
 	got, there := s.Secrets[secret]
 	switch {
 	case !there:
-		wrong.awaits(why.SecretMissing, "spec.passwordSecret", "there is no session until it is there", "there is no Secret %s/%s", s.Namespace, secret)
+		wrong.awaits(why.SecretMissing, "spec.passwordSecret", noSession, "there is no Secret %s/%s", s.Namespace, secret)
 	case got.Type != string(corev1.SecretTypeBasicAuth):
 		wrong.awaits(why.SecretMissing, "spec.passwordSecret", "a Secret's type can't be changed: create it anew", "Secret %s/%s is of type %s, must be %s", s.Namespace, secret, rule.Quote(got.Type), corev1.SecretTypeBasicAuth)
 	case got.Password == nil || *got.Password == "":
@@ -144,9 +161,10 @@ func (s *session) unlock(p *pharos.Peer, secret string, wrong *faults) {
 			break
 		}
 		p.Password = *got.Password
-		return
+		return true
 	}
 	p.Refused = wrong.last()
+	return false
 }
 
 func (s *session) readPeer(o *v1beta2.BGPPeer, f *faults) *peer {
