@@ -171,13 +171,23 @@ func TestRefused(t *testing.T) {
 		}
 		return errors.New("not in the group")
 	})
-	// Nothing is wanted, so nothing has failed.
+	// What failed stays so when it is no longer wanted, until it works again: whoever
+	// leaves the address to another host for that would take it back at once.
 	s.announce()
 	refuse.Store(true)
 	after.Store(0)
 	s.announce(vip4.String())
 	s.link(t, "eth0", layer2.Failed, layer2.Usable)
 	s.announce()
+	eventually(t, func() error {
+		if n := len(s.Status().Addresses); n > 0 {
+			return fmt.Errorf("%d addresses", n)
+		}
+		return nil
+	})
+	s.link(t, "eth0", layer2.Failed, layer2.Usable)
+	refuse.Store(false)
+	s.announce(vip4.String())
 	s.link(t, "eth0", layer2.Usable)
 }
 

@@ -22,10 +22,19 @@ type half struct {
 	family family
 }
 
-// fault is why one cannot be used, and when that is tried again.
+// fault is why one cannot be used, and since when.
 type fault struct {
-	err   string
-	retry time.Time
+	err string
+	at  time.Time
+}
+
+// due is when it is tried again, by whether it is needed. A link that failed stays so
+// when nothing is announced on it any more: it would be elected again, and fail again.
+func (f fault) due(needed bool) time.Time {
+	if needed {
+		return f.at.Add(retryPause)
+	}
+	return f.at.Add(idlePause)
 }
 
 // broken says that a socket failed.
@@ -51,11 +60,9 @@ func (s *Server) serve(now time.Time, needed [2]bool) (links []layer2.LinkStatus
 				s.shut(p, h.family)
 				continue
 			}
-			switch {
-			case !needed[f]:
-				delete(s.faults, h)
-			case p.sockets[f] == nil && !now.Before(s.faults[h].retry):
-				s.open(now, p, h)
+			old, failed := s.faults[h]
+			if p.sockets[f] == nil && (needed[f] || failed) && !now.Before(old.due(needed[f])) {
+				s.open(now, p, h) // if it is not needed, for a moment
 			}
 			if f, bad := s.faults[h]; bad {
 				*state, n.Err = layer2.Failed, f.err
@@ -152,7 +159,7 @@ func (s *Server) fail(now time.Time, name string, h half, err error) {
 	if s.faults[h].err != text {
 		s.opt.Log.Warn("link cannot be used", "interface", name, "family", h.family, "err", err)
 	}
-	s.faults[h] = fault{text, now.Add(retryPause)}
+	s.faults[h] = fault{text, now}
 }
 
 // breaks takes in that a socket failed.

@@ -9,8 +9,10 @@ import (
 )
 
 const (
-	// retryPause lies between attempts at what the kernel refused.
+	// retryPause lies between attempts at what the kernel refused, and idlePause if
+	// nobody waits for it.
 	retryPause = time.Second
+	idlePause  = 10 * time.Second
 	// lookPause lies between two looks at the links: hosts on the link can make the
 	// kernel change addresses and routes (router advertisements) as fast as they like.
 	lookPause = 20 * time.Millisecond
@@ -162,8 +164,8 @@ func (s *Server) reconcile(now time.Time) (retry time.Time) {
 		s.failed = false
 		return now
 	}
-	for _, f := range s.faults {
-		retry = sooner(retry, f.retry)
+	for h, f := range s.faults {
+		retry = sooner(retry, f.due(needed[h.family]))
 	}
 	return retry
 }
