@@ -279,6 +279,10 @@ type Advertisement struct {
 
 	// What follows is of mode BGP.
 
+	// IGP says that routes carry ORIGIN IGP, as those of MetalLB's resources do;
+	// otherwise incomplete, as those of its ConfigMap did. A router that hears
+	// both prefers IGP, so that it has to be what the other nodes say.
+	IGP                 bool
 	Peers               []string    // names; none means all
 	AggregationLength   int         // IPv4 prefix length, 32 for host routes
 	AggregationLengthV6 int         // IPv6 prefix length, 128 for host routes

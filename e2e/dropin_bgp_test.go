@@ -44,7 +44,7 @@ communities: ["65211:200"]`), check: func(w world) {
 		w.given("marked", "172.19.121.0")
 		w.routed("172.19.121.0/32", w.addrs()...)
 		w.routed("172.19.121.0/24", w.addrs()...)
-		w.switchShows("show ip bgp 172.19.121.0/32", "Community: 65211:100 65211:300", "Large Community: 65211:1:2 65211:7:9")
+		w.switchShows("show ip bgp 172.19.121.0/32", "Origin IGP", "Community: 65211:100 65211:300", "Large Community: 65211:1:2 65211:7:9")
 		w.switchShows("show ip bgp 172.19.121.0/24", "65211:200")
 	}},
 	{name: "local preference of an internal peer", apply: manual("preferred", "172.19.122.0/24") + object("BGPAdvertisement", "preferred", `

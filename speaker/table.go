@@ -115,12 +115,17 @@ func (t attrTable) next() attrTable {
 // that all nodes say the same whichever Service came first.
 func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 	var pref *uint32
+	// INCOMPLETE: learned by some other means than routing (RFC 4271 §5.1.1).
+	origin := wire.OriginIncomplete
 	var communities []wire.Community
 	var large []wire.LargeCommunity
 	for _, o := range offers {
 		a := o.Advertisement
 		if a.LocalPref != nil && (pref == nil || *a.LocalPref > *pref) {
 			pref = a.LocalPref
+		}
+		if a.IGP {
+			origin = wire.OriginIGP
 		}
 		for _, c := range a.Communities {
 			communities = append(communities, wire.Community(c))
@@ -137,7 +142,7 @@ func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 	large = slices.Compact(large)
 
 	var room [64]byte
-	key := room[:0]
+	key := append(room[:0], byte(origin))
 	if pref != nil {
 		key = binary.BigEndian.AppendUint32(append(key, 1), *pref)
 	} else {
@@ -157,8 +162,7 @@ func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 	}
 	a := t.was[string(key)]
 	if a == nil {
-		// INCOMPLETE: learned by some other means than routing (RFC 4271 §5.1.1).
-		a = &bgp.Attrs{Origin: wire.OriginIncomplete, Communities: communities, LargeCommunities: large}
+		a = &bgp.Attrs{Origin: origin, Communities: communities, LargeCommunities: large}
 		if pref != nil {
 			value := *pref
 			a.LocalPref = &value

@@ -208,6 +208,7 @@ func readAdvertisement(mode pharos.Mode, object pharos.Ref, names []string, pool
 			ServiceSelectors:    f.selectors("spec.serviceSelectors", services),
 			AggregationLength:   32,
 			AggregationLengthV6: 128,
+			IGP:                 mode == pharos.BGP,
 		},
 		names:     slices.Clone(names),
 		selectors: f.selectors("spec.ipAddressPoolSelectors", poolSelectors),

@@ -231,11 +231,11 @@ L2Advertisement lan:
 		Advertisements: []pharos.Advertisement{
 			{
 				Name: "all", Origin: "BGPAdvertisement metallb-system/all", Mode: pharos.BGP, Pools: []string{"all", "web"}, ServiceSelectors: app,
-				AggregationLength: 32, AggregationLengthV6: 128,
+				AggregationLength: 32, AggregationLengthV6: 128, IGP: true,
 			},
 			{
 				Name: "some", Origin: "BGPAdvertisement metallb-system/some", Mode: pharos.BGP, Pools: []string{"web"}, NodeSelectors: rack7, Peers: []string{"tor"},
-				AggregationLength: 30, AggregationLengthV6: 127, LocalPref: ptr(uint32(150)),
+				AggregationLength: 30, IGP: true, AggregationLengthV6: 127, LocalPref: ptr(uint32(150)),
 				Communities:      []pharos.Community{64500<<16 | 7, 65535<<16 | 65282},
 				LargeCommunities: []pharos.LargeCommunity{{Global: 1, Local1: 2, Local2: 3}, {Global: 64500, Local1: 1, Local2: 2}},
 			},

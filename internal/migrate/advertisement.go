@@ -21,7 +21,7 @@ func (c *check) advertisements() {
 			continue
 		}
 		goesTo := c.peersOf(a)
-		routes = routes || len(goesTo) > 0
+		routes = routes || len(goesTo) > 0 && !a.IGP
 		if c.m.Mode == Native {
 			c.refusedRoutes(a)
 		}
@@ -76,13 +76,12 @@ func (c *check) preference(a *pharos.Advertisement, goesTo []*pharos.Peer) {
 		Why: "native mode sends internal peers (" + list(names) + ") 0 where localPref is not set", Hint: "set localPref if other routes are to win over these"})
 }
 
-// origin: MetalLB's FRR modes, and its native mode of today, say that routes are of
-// the IGP.
+// origin: MetalLB's FRR mode says that the ConfigMap's routes are of the IGP too.
 func (c *check) origin(routes bool) {
-	if !routes || c.m.Mode == Native && c.m.Version.before(13) {
+	if !routes || c.m.Mode == Native {
 		return
 	}
-	c.report.note(Finding{Kind: Attribute, Object: "all BGP routes", Is: "ORIGIN IGP", Becomes: "ORIGIN incomplete",
+	c.report.note(Finding{Kind: Attribute, Object: "the ConfigMap's BGP routes", Is: "ORIGIN IGP", Becomes: "ORIGIN incomplete",
 		Why:  "a router prefers IGP: while some nodes have MetalLB still, it sends them all traffic of an address that both announce",
 		Hint: "replace the speakers of all nodes at once, or mind the load of the last one"})
 }
