@@ -101,6 +101,10 @@ func (w *walk) value(n *yaml.Node, sc *schema, field string) any {
 	if kind != sc.Type {
 		hint := ""
 		switch {
+		case sc.Type == "array" && n.Kind == yaml.MappingNode:
+			hint = "each entry of a list begins with a hyphen"
+		case sc.Type == "array" && kind == "string" && len(n.Value) < 64:
+			hint = "a list of one is [" + n.Value + "]"
 		case kind == "integer" && strings.HasSuffix(field, "Time"):
 			hint = fmt.Sprintf("a unit is needed: %ss", n.Value)
 		case sc.Type == "string" && n.Kind == yaml.ScalarNode && kind != "null":
