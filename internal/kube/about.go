@@ -103,8 +103,7 @@ func (s *Source) nodeUID(name string) types.UID {
 
 // eventName names an event after its object, as client-go does.
 func eventName(object string, at time.Time) string {
-	const most = 253 - 17
-	return fmt.Sprintf("%s.%x", object[:min(len(object), most)], at.UnixNano())
+	return fmt.Sprintf("%s.%x", beginning(object), at.UnixNano())
 }
 
 // sameEventName names an event after what it says, so that all who say the same
@@ -112,8 +111,13 @@ func eventName(object string, at time.Time) string {
 func sameEventName(e *event) string {
 	h := fnv.New64a()
 	fmt.Fprint(h, e.object.UID, "\x00", e.object.Kind, "\x00", e.reason.Code, "\x00", e.reason.Detail)
-	const most = 253 - 17
-	return fmt.Sprintf("%s.%016x", e.object.Name[:min(len(e.object.Name), most)], h.Sum64())
+	return fmt.Sprintf("%s.%016x", beginning(e.object.Name), h.Sum64())
+}
+
+// beginning cuts an object's name so that a dot and 16 digits may follow, which
+// must not follow another sign.
+func beginning(name string) string {
+	return strings.TrimRight(name[:min(len(name), maxName-17)], "-.")
 }
 
 // shorten cuts a message to what an Event may hold, at a line's end if it can.

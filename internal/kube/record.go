@@ -51,7 +51,7 @@ var (
 			if node == "" {
 				return v1beta1.ComponentTypeLabel + "=controller"
 			}
-			return v1beta1.NodeNameLabel + "=" + node
+			return v1beta1.NodeNameLabel + "=" + labelValue(node)
 		},
 		id: func(o *unstructured.Unstructured) string { return o.GetName() },
 	}
@@ -78,7 +78,7 @@ const (
 	vrfLabel  = "metallb.io/vrf"
 )
 
-func ofNode(node string) string { return v1beta1.NodeLabel + "=" + node }
+func ofNode(node string) string { return v1beta1.NodeLabel + "=" + labelValue(node) }
 
 func poolID(name, uid string) string { return name + "/" + uid }
 

@@ -153,8 +153,8 @@ type states struct {
 func (s states) configuration(r Report, before map[string]any, now time.Time) record {
 	out := record{name: "controller", owner: s.owner, labels: map[string]string{v1beta1.ComponentTypeLabel: "controller"}}
 	if s.node != "" {
-		out.name = "speaker-" + s.node
-		out.labels = map[string]string{v1beta1.ComponentTypeLabel: "speaker", v1beta1.NodeNameLabel: s.node}
+		out.name = objectName("speaker-" + s.node)
+		out.labels = map[string]string{v1beta1.ComponentTypeLabel: "speaker", v1beta1.NodeNameLabel: labelValue(s.node)}
 	}
 	out.id = out.name
 	st := v1beta1.ConfigurationStateStatus{Result: v1beta1.ConfigurationValid, ErrorSummary: summarize(r.Config)}
@@ -233,7 +233,7 @@ func (s states) services(kind *statusKind, r Report) []record {
 	for _, svc := range r.Services {
 		name := svc.Service
 		out := record{id: name.String(), owner: s.owner, labels: map[string]string{
-			v1beta1.NodeLabel: s.node, v1beta1.ServiceNameLabel: name.Name, v1beta1.ServiceNamespaceLabel: name.Namespace,
+			v1beta1.NodeLabel: labelValue(s.node), v1beta1.ServiceNameLabel: name.Name, v1beta1.ServiceNamespaceLabel: name.Namespace,
 		}}
 		switch {
 		case kind == serviceL2Statuses && svc.Layer2:
@@ -258,7 +258,7 @@ func (s states) services(kind *statusKind, r Report) []record {
 func (s states) sessions(r Report) []record {
 	var list []record
 	for _, ses := range r.Sessions {
-		labels := map[string]string{v1beta1.NodeLabel: s.node, peerLabel: labelValue(ses.Peer)}
+		labels := map[string]string{v1beta1.NodeLabel: labelValue(s.node), peerLabel: labelValue(ses.Peer)}
 		if ses.VRF != "" {
 			labels[vrfLabel] = labelValue(ses.VRF)
 		}
@@ -281,19 +281,39 @@ func (s states) pools(r Report, uid func(pool string) string) []record {
 	return list
 }
 
-// labelValue makes a label's value of an address or an interface: letters, digits
-// and -._ alone, the first and the last one no sign.
+// Bounds of the API server's, in bytes. A node's name may be longer than a label's
+// value.
+const (
+	maxLabel = 63
+	maxName  = 253
+)
+
+// labelValue makes a label's value of an address, an interface or a node: letters,
+// digits and -._ alone, the first and the last one no sign.
 func labelValue(text string) string {
-	text = strings.Map(func(r rune) rune {
+	value := strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '.' || r == '-' || r == '_' {
 			return r
 		}
 		return '-'
 	}, text)
-	if strings.Trim(text, "-._") != text { // such as ::1
-		text = "x" + text + "x"
+	if strings.Trim(value, "-._") != value { // such as ::1
+		value = "x" + value + "x"
 	}
-	return text[:min(len(text), 63)]
+	return bounded(value, text, maxLabel)
+}
+
+// objectName makes an object's name of one that may be too long.
+func objectName(name string) string { return bounded(name, name, maxName) }
+
+// bounded cuts a text to the most that it may have, and tells it from others that
+// begin alike by what it is about.
+func bounded(text, about string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	end := "-" + short(about)
+	return text[:most-len(end)] + end
 }
 
 // short makes the end of an object's name of what it is about, always the same.
