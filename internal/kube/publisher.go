@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -83,8 +84,9 @@ type published struct {
 	*statusKind
 	objects map[string]seen // by name
 	listed  bool
-	due     time.Time // of the next list
-	failed  string    // the error that is logged
+	due     time.Time         // of the next list
+	failed  string            // the error that is logged
+	refused map[string]change // by name: what the API server finds wrong
 	records func(r Report) []record
 }
 
@@ -108,10 +110,11 @@ func NewPublisher(o PublisherOptions) *Publisher {
 		p.kinds = append(p.kinds, &published{statusKind: poolStatuses, records: func(r Report) []record { return p.states.pools(r, uid) }})
 		return p
 	}
+	// Sessions are few, and say more: Services' must not keep them waiting.
+	p.kinds = append(p.kinds, &published{statusKind: bgpSessionStates, records: p.states.sessions})
 	for _, k := range []*statusKind{serviceL2Statuses, serviceBGPStatuses} {
 		p.kinds = append(p.kinds, &published{statusKind: k, records: func(r Report) []record { return p.states.services(k, r) }})
 	}
-	p.kinds = append(p.kinds, &published{statusKind: bgpSessionStates, records: p.states.sessions})
 	return p
 }
 
@@ -160,6 +163,9 @@ func (p *Publisher) publish(ctx context.Context, r Report) (more bool) {
 			have = append(have, o)
 		}
 		for _, c := range plan(k.statusKind, k.records(r), have) {
+			if was, ok := k.refused[c.name]; ok && reflect.DeepEqual(was.record, c.record) {
+				continue // it would be again
+			}
 			if budget--; budget < 0 || ctx.Err() != nil {
 				return true
 			}
@@ -189,7 +195,7 @@ func (p *Publisher) observe(ctx context.Context, k *published) bool {
 		p.note(k, err)
 		return false
 	}
-	k.listed, k.failed, k.objects = true, "", map[string]seen{}
+	k.listed, k.failed, k.objects, k.refused = true, "", map[string]seen{}, map[string]change{}
 	k.due = time.Now().Add(relistPause + rand.N(relistPause/5))
 	for i := range list.Items {
 		k.objects[list.Items[i].GetName()] = see(k.statusKind, &list.Items[i])
@@ -210,14 +216,20 @@ func (p *Publisher) do(ctx context.Context, k *published, c change) bool {
 	}
 	p.mu.Unlock()
 	switch {
-	case err == nil && now == nil, apierrors.IsNotFound(err):
-		delete(k.objects, c.name)
-		return true
-	case err == nil:
+	case err == nil && now != nil:
 		k.objects[c.name] = see(k.statusKind, now)
 		return true
-	case apierrors.IsAlreadyExists(err):
-		k.due = time.Time{} // somebody else made it
+	case apierrors.IsNotFound(err) && k.foreign:
+		// The object is gone, or its kind has no status to write, as in MetalLB
+		// before 0.15: nothing tells which.
+		k.listed, k.due = false, time.Now().Add(absentPause)
+		return false
+	case err == nil, apierrors.IsNotFound(err):
+		delete(k.objects, c.name)
+		return true
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		p.note(k, err)
+		k.refused[c.name] = c // this one; others may be written
 		return true
 	}
 	p.note(k, err)
@@ -252,10 +264,17 @@ func (p *Publisher) write(ctx context.Context, k *published, c *change) (*unstru
 			o.SetOwnerReferences([]metav1.OwnerReference{*c.record.owner})
 		}
 		made, err := api.Create(ctx, o, metav1.CreateOptions{})
-		if err != nil {
+		if apierrors.IsAlreadyExists(err) { // and lacks a label that it would have been found by
+			body, err := c.metaPatch()
+			made, err = merge(body, err)
+			if err != nil {
+				return nil, err
+			}
+		} else if err != nil {
 			return nil, err
 		}
 		k.objects[c.name] = see(k.statusKind, made)
+		c.was = k.objects[c.name].status
 	}
 	body, err := c.statusPatch()
 	return merge(body, err, "status")
