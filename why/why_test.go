@@ -32,3 +32,34 @@ func TestReasonsRender(t *testing.T) {
 		t.Error("an unknown name was accepted")
 	}
 }
+
+// Events and reasons are called what MetalLB's users know them as, and are as
+// grave. What is not here never happens: InternalError; and invalidIP,
+// loadBalancerIPChanged and serviceDeleted, which are steps of MetalLB's own.
+func TestNamesAreMetalLBs(t *testing.T) {
+	normal, warning := false, true
+	for name, grave := range map[string]bool{
+		// Events of the controller.
+		"IPAllocated": normal, "AllocationFailed": warning, "ClearAssignment": normal, "AdditionalAssignFailed": normal,
+		"LoadBalancerFailed": warning, "not enough clusterips": warning, "nolbIPsIPFamily": warning,
+		"noclusterIPsIPFamily": warning, "deprecatedAnnotation": warning,
+		// Events of the speaker.
+		"nodeAssigned": normal, "announceFailed": warning,
+	} {
+		var c Code
+		if err := c.UnmarshalText([]byte(name)); err != nil {
+			t.Error(err)
+		} else if c.Warning() != grave {
+			t.Errorf("%s: warning %v", name, c.Warning())
+		}
+	}
+	// What MetalLB only logs.
+	for _, name := range []string{
+		"notOwner", "noMatchingAdvertisement", "conflictingAdvertisements", "nodeNetworkUnavailable", "nodeLabeledExcludeBalancers",
+		"noLocalEndpoints", "noEndpoints", "sharedIPWithServiceSelector", "noIPAllocated", "ipNotAllowed", "notLoadBalancer",
+	} {
+		if err := new(Code).UnmarshalText([]byte(name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
