@@ -101,7 +101,7 @@ func (w *walk) value(n *yaml.Node, sc *schema, field string) any {
 	if kind != sc.Type {
 		hint := ""
 		switch {
-		case sc.Type == "array" && n.Kind == yaml.MappingNode:
+		case sc.Type == "array" && n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle == 0:
 			hint = "each entry of a list begins with a hyphen"
 		case sc.Type == "array" && kind == "string" && len(n.Value) < 64:
 			hint = "a list of one is [" + n.Value + "]"
