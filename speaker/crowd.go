@@ -18,8 +18,8 @@ type crowd struct {
 	reason why.Reason
 	// fenced says why this node keeps quiet though it takes part; OK where it need not.
 	fenced why.Reason
-	// members are the speakers that are alive and not about to end, with their facts;
-	// nil: nobody knows who is alive, so that every node counts.
+	// members are the speakers that are alive and ready, and not about to end, with their
+	// facts; nil: nobody knows who is alive, so that every node counts.
 	members map[string]*Facts
 	policy  election.Policy         // that all members were told to apply
 	holder  func(netip.Addr) string // of policy's Sticky
@@ -44,12 +44,18 @@ func gather(self string, own Facts, st *MembershipStatus) *crowd {
 	case !st.Settled:
 		c.reason = why.New(why.NotSynced, "the other speakers are being looked for")
 		return c
+	case !own.Ready:
+		c.reason = why.New(why.NotSynced, "the cluster and this node's links are not yet known")
+		return c
+	case !own.Acting:
+		c.reason = why.New(why.NotSynced, "no speaker announces anything yet, and those of other nodes may be about to begin")
+		return c
 	}
 	c.members = map[string]*Facts{}
 	c.policy = own.Policy
 	for i := range st.Members {
 		m := &st.Members[i]
-		if m.Facts != nil && m.Facts.Leaving {
+		if m.leaving() || m.Facts != nil && !m.Facts.Ready {
 			continue
 		}
 		if m.Name != self {

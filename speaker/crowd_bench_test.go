@@ -78,7 +78,7 @@ type roll struct{ MembershipStatus }
 func (r *roll) set(names []string) {
 	r.MembershipStatus = MembershipStatus{Settled: true}
 	for _, n := range names {
-		r.Members = append(r.Members, Member{Name: n, Facts: &Facts{Partial: true}})
+		r.Members = append(r.Members, Member{Name: n, Facts: &Facts{Ready: true, Acting: true, Partial: true}})
 	}
 }
 func (r *roll) Set(netip.Addr, []netip.Addr) {}
@@ -92,7 +92,7 @@ func (r *roll) Changed() <-chan struct{}     { return nil }
 type silentAnnouncer struct{ list []layer2.Announcement }
 
 func (a *silentAnnouncer) Set(list []layer2.Announcement) { a.list = list }
-func (a *silentAnnouncer) Links() []layer2.LinkStatus     { return nil }
+func (a *silentAnnouncer) Links() []layer2.LinkStatus     { return []layer2.LinkStatus{{Name: "eth0"}} }
 func (a *silentAnnouncer) Status() layer2.Status          { return layer2.Status{} }
 func (a *silentAnnouncer) Changed() <-chan struct{}       { return nil }
 

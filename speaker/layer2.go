@@ -30,6 +30,7 @@ type segments struct {
 	crowd   *crowd
 	links   []layer2.LinkStatus
 	leaving bool
+	begin   begin
 	quorum  election.Quorum
 	owners  map[string]map[pharos.Name]bool // Services on layer 2, by who announces them; empty: nobody
 	answers *answers
@@ -143,7 +144,7 @@ func (s *Speaker) deadline() time.Time {
 	defer s.mu.Unlock()
 	l := &s.segments
 	var next time.Time
-	for _, t := range []time.Time{l.answers.deadline(), l.quorum.Deadline(), l.judge.deadline()} {
+	for _, t := range []time.Time{l.answers.deadline(), l.quorum.Deadline(), l.begin.deadline(), l.judge.deadline()} {
 		if next.IsZero() || !t.IsZero() && t.Before(next) {
 			next = t
 		}

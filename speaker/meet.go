@@ -163,8 +163,9 @@ func (s *Speaker) assemble(now time.Time) *crowd {
 	own := Facts{Leaving: l.leaving, Policy: s.opt.Policy, Links: linksOf(l.links), Partial: len(l.links) == 0}
 	c := everybody(s.opt.Node)
 	if m := s.edge.Membership; m != nil {
-		own = m.Tell(own) // who knew more of itself would elect another than the others do
 		st := m.Status()
+		own.Ready, own.Acting = l.begin.step(now, s.opt.Node, s.snap, len(l.links) > 0 && s.view != nil, &st)
+		own = m.Tell(own) // who knew more of itself would elect another than the others do
 		l.judge.know(st.Members)
 		c = gather(s.opt.Node, own, &st)
 		c.holder = m.Holder
@@ -188,7 +189,7 @@ func (s *Speaker) fence(now time.Time, c *crowd, st *MembershipStatus) {
 	was := l.crowd.fenced
 	h := election.Hearing{Left: st.Left}
 	for i := range st.Members {
-		if m := &st.Members[i]; m.Facts != nil && m.Facts.Leaving {
+		if m := &st.Members[i]; m.leaving() {
 			h.Left = append(h.Left, m.Name)
 		} else {
 			h.Alive = append(h.Alive, m.Name)

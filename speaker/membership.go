@@ -34,6 +34,10 @@ type Membership interface {
 type Facts struct {
 	// Leaving: it is about to end, and announces nothing that another could.
 	Leaving bool
+	// Ready: it knows the cluster, the others and its links, so that it can be elected.
+	Ready bool
+	// Acting: it is Ready, and waits for no others to announce what it is elected for.
+	Acting bool
 	// Policy is the election's that it was told to apply.
 	Policy election.Policy
 	// Links are those that addresses can be announced on.

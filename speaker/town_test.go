@@ -90,14 +90,19 @@ func (w *town) start(names ...string) {
 	w.tell()
 	w.hear(strings.Join(names, " "))
 	for _, name := range names {
-		h := w.homes[name]
-		var ctx context.Context
-		ctx, h.cancel = context.WithCancel(context.Background())
-		h.done = make(chan struct{})
-		go func() { defer close(h.done); h.speaker.Run(ctx) }()
+		w.run(name)
 	}
 	synctest.Wait()
 	pass(moveTime)
+}
+
+// run runs a speaker with whatever it was told.
+func (w *town) run(name string) {
+	h := w.homes[name]
+	var ctx context.Context
+	ctx, h.cancel = context.WithCancel(context.Background())
+	h.done = make(chan struct{})
+	go func() { defer close(h.done); h.speaker.Run(ctx) }()
 }
 
 func (w *town) end() {
@@ -234,7 +239,7 @@ func (m *membershipOf) Tell(f Facts) Facts {
 	if m.most > 0 && len(f.Links) > m.most {
 		f.Links, f.Partial = f.Links[:m.most], true
 	}
-	if m.facts.Leaving == f.Leaving && m.facts.Policy == f.Policy && slices.Equal(m.facts.Links, f.Links) {
+	if m.facts.Leaving == f.Leaving && m.facts.Ready == f.Ready && m.facts.Acting == f.Acting && m.facts.Policy == f.Policy && slices.Equal(m.facts.Links, f.Links) {
 		return f
 	}
 	m.facts = f

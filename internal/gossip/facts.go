@@ -19,6 +19,8 @@ const (
 	flagLeaving = 1 << 0
 	flagSticky  = 1 << 1
 	flagPartial = 1 << 2
+	flagReady   = 1 << 3
+	flagActing  = 1 << 4
 
 	linkIPv4 = 1 << 0
 	linkIPv6 = 1 << 1
@@ -50,7 +52,7 @@ func encodeFacts(f *speaker.Facts, limit int) []byte {
 	for _, flag := range []struct {
 		is  bool
 		bit byte
-	}{{f.Leaving, flagLeaving}, {f.Policy.Sticky, flagSticky}, {partial, flagPartial}} {
+	}{{f.Leaving, flagLeaving}, {f.Policy.Sticky, flagSticky}, {partial, flagPartial}, {f.Ready, flagReady}, {f.Acting, flagActing}} {
 		if flag.is {
 			out[1] |= flag.bit
 		}
@@ -64,6 +66,7 @@ func decodeFacts(b []byte) *speaker.Facts {
 		return nil
 	}
 	f := &speaker.Facts{Leaving: b[1]&flagLeaving != 0, Partial: b[1]&flagPartial != 0}
+	f.Ready, f.Acting = b[1]&flagReady != 0, b[1]&flagActing != 0
 	f.Policy.Sticky = b[1]&flagSticky != 0
 	f.Policy.Spread = float64(binary.BigEndian.Uint16(b[2:])) / 100
 	for b = b[4:]; len(b) > 0; {
@@ -80,5 +83,5 @@ func decodeFacts(b []byte) *speaker.Facts {
 }
 
 func sameFacts(a, b *speaker.Facts) bool {
-	return a.Leaving == b.Leaving && a.Policy == b.Policy && a.Partial == b.Partial && slices.Equal(a.Links, b.Links)
+	return a.Leaving == b.Leaving && a.Ready == b.Ready && a.Acting == b.Acting && a.Policy == b.Policy && a.Partial == b.Partial && slices.Equal(a.Links, b.Links)
 }

@@ -13,6 +13,8 @@ import (
 func TestFactsThereAndBack(t *testing.T) {
 	for _, f := range []speaker.Facts{
 		{},
+		{Ready: true},
+		{Ready: true, Acting: true},
 		{Leaving: true, Policy: election.Policy{Sticky: true, Spread: 1.25}},
 		{Partial: true, Links: []speaker.Link{{Name: "eth0", MAC: layer2.MAC{2, 0, 0, 0, 0, 1}, IPv4: true, IPv6: true}, {Name: "bond-storage.12", IPv6: true}}},
 	} {
