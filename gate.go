@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
 
 	"github.com/pharoslb/pharos/why"
 )
@@ -20,6 +21,8 @@ import (
 //     speaker waits for that, so that nothing is withdrawn before.
 //   - No pools at all is no order to take every address away: such a
 //     configuration is refused as long as addresses are in use.
+//   - Nor is a pool that was never right since a start: what an earlier run gave
+//     out of it, when it was, no controller gives others for at its start.
 //   - At a start nothing is in force. A controller that refuses gives out nothing
 //     new, and all stays as it is. A speaker would have every Service without
 //     routes because of one: it takes the newest, with the same reason beside it,
@@ -75,7 +78,7 @@ func (g *Gate) Step(snap *Snapshot, uses Uses) (changed bool) {
 	case g.Announces && g.Config == nil:
 		g.Config, g.accepted, g.begun = next, next, next
 		changed = true
-	case g.mayTake(next) || !g.blocked(next == g.refused, next, uses):
+	case g.mayTake(next, snap, uses) || !g.blocked(next == g.refused, next, uses):
 		g.Config, g.accepted, g.refused, g.begun = next, next, nil, nil
 		changed = true
 	default:
@@ -93,8 +96,31 @@ func (g *Gate) Step(snap *Snapshot, uses Uses) (changed bool) {
 }
 
 // mayTake reports whether a configuration may take addresses away.
-func (g *Gate) mayTake(next *Config) bool {
-	return len(next.Pools) > 0 && next.Reassign && !g.Announces
+func (g *Gate) mayTake(next *Config, snap *Snapshot, uses Uses) bool {
+	return len(next.Pools) > 0 && next.Reassign && !g.Announces && (g.Config != nil || !leavesOut(next, snap, uses))
+}
+
+// leavesOut reports whether an address in use is of a pool that a configuration
+// lacks because it is wrong as it is written now: until it is corrected, or deleted,
+// nobody has said that its addresses are to go.
+func leavesOut(next *Config, snap *Snapshot, uses Uses) bool {
+	has := map[string]bool{}
+	for i := range next.Pools {
+		has[next.Pools[i].Name] = true
+	}
+	missing := map[string]bool{}
+	legacy := false // whose pools have any name
+	for _, p := range snap.Problems {
+		missing[p.Object.Name] = missing[p.Object.Name] || p.Object.Kind == "IPAddressPool"
+		legacy = legacy || p.Object.Kind == "ConfigMap" && !strings.HasPrefix(p.Field, "data.") && p.Reason.Code == why.ConfigInvalid
+	}
+	for addr, name := range uses.InUse() {
+		svc, ok := snap.Services.Get(name)
+		if ok && !has[svc.AllocatedFrom] && (legacy || missing[svc.AllocatedFrom]) && next.PoolOf(addr) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // blocked reports whether a configuration would take addresses away, and notes

@@ -76,6 +76,51 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// A pool that is wrong when a controller starts is left out of the configuration.
+// Its addresses, given out while it was right, are not replaced by others of
+// another pool; those of a pool that was deleted meanwhile are, and so they are
+// once it is deleted.
+func TestPoolThatIsWrongAtAStart(t *testing.T) {
+	other := func() *Config {
+		return &Config{Reassign: true, Pools: []Pool{{Name: "other", Ranges: []Range{PrefixRange(netip.MustParsePrefix("198.51.100.0/28"))}}}}
+	}
+	problem := func(kind, name, field string, code why.Code) []Problem {
+		return []Problem{{Object: Ref{Kind: kind, Namespace: "ns", Name: name}, Field: field, Reason: why.New(code, "wrong")}}
+	}
+	for _, c := range []struct {
+		name     string
+		problems []Problem
+		taken    bool
+	}{
+		{"the pool", problem("IPAddressPool", "web", "spec.addresses[0]", why.ConfigInvalid), false},
+		{"another pool", problem("IPAddressPool", "shop", "", why.ConfigInvalid), true},
+		{"a peer of the pool's name", problem("BGPPeer", "web", "", why.ConfigInvalid), true},
+		{"the ConfigMap", problem("ConfigMap", "config", "", why.ConfigInvalid), false},
+		{"the ConfigMap, which is in conflict", problem("ConfigMap", "config", "address-pools[0].addresses[0]", why.ConfigInvalid), false},
+		{"text for FRR", problem("ConfigMap", "bgpextras", "data.extras", why.ConfigInvalid), true},
+		{"nothing", nil, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			web := &Service{Name: Name{"default", "web"}, Type: LoadBalancer, AllocatedFrom: "web", Ingress: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}
+			snap := &Snapshot{Synced: true, Config: other(), Problems: c.problems, Services: Map[Name, *Service]{}.With(web.Name, web)}
+			var g Gate
+			if g.Step(snap, Noted{Services: snap.Services}); (g.Config != nil) != c.taken {
+				t.Errorf("in force: %t, want %t", g.Config != nil, c.taken)
+			}
+			snap = &Snapshot{Synced: true, Config: other(), Services: snap.Services}
+			if g.Step(snap, Noted{Services: snap.Services}); g.Config == nil {
+				t.Errorf("it is deleted, and its addresses stay: %v", g.Reason)
+			}
+			// One that becomes wrong later has its last good version in the
+			// configuration, or was deleted before.
+			snap = &Snapshot{Synced: true, Config: &Config{Reassign: true, Pools: append(other().Pools, Pool{Name: "more"})}, Problems: c.problems, Services: snap.Services}
+			if !g.Step(snap, Noted{Services: snap.Services}) {
+				t.Errorf("refused while running: %v", g.Reason)
+			}
+		})
+	}
+}
+
 func TestNotedAddresses(t *testing.T) {
 	a, b, c := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("192.0.2.3")
 	services := map[Name]*Service{}
