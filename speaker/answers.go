@@ -153,6 +153,18 @@ func (a *answers) deadline() time.Time {
 	return next
 }
 
+// addresses are those that are answered for.
+func (a *answers) addresses() map[netip.Addr]bool {
+	out := make(map[netip.Addr]bool, len(a.own)+len(a.late))
+	for addr := range a.own {
+		out[addr] = true
+	}
+	for addr := range a.late {
+		out[addr] = true
+	}
+	return out
+}
+
 // list is what the Announcer is to announce.
 func (a *answers) list() []layer2.Announcement {
 	a.changed = false

@@ -18,6 +18,9 @@ type crowd struct {
 	reason why.Reason
 	// fenced says why this node keeps quiet though it takes part; OK where it need not.
 	fenced why.Reason
+	// keeps are the addresses that this node may go on with while it hears too few of the
+	// others to take more over; nil: it hears enough.
+	keeps map[netip.Addr]bool
 	// members are the speakers that are alive and ready, and not about to end, with their
 	// facts; nil: nobody knows who is alive, so that every node counts.
 	members map[string]*Facts

@@ -52,7 +52,7 @@ func (s *Speaker) compare(was *crowd, concerned map[pharos.Name]bool) {
 	for _, node := range lost {
 		include(concerned, l.owners[node])
 	}
-	if l.crowd.fenced != was.fenced || !sameStates(l.crowd.links, was.links) {
+	if l.crowd.fenced != was.fenced || (l.crowd.keeps == nil) != (was.keeps == nil) || !sameStates(l.crowd.links, was.links) {
 		include(concerned, l.owners[s.opt.Node])
 	}
 	if len(won) == 0 {
@@ -180,7 +180,8 @@ func (s *Speaker) assemble(now time.Time) *crowd {
 	return c
 }
 
-// fence finds out whether this node has lost touch with most of the speakers.
+// fence finds out whether this node has lost touch with most of the speakers. From then
+// on it takes nothing over, and after a while it is quiet.
 func (s *Speaker) fence(now time.Time, c *crowd, st *MembershipStatus) {
 	l := &s.segments
 	if c.members == nil {
@@ -209,5 +210,10 @@ func (s *Speaker) fence(now time.Time, c *crowd, st *MembershipStatus) {
 		c.fenced = was
 	case was.Code != why.OK:
 		s.log.Info("in touch with most of the speakers again")
+	}
+	if s.opt.FenceAfter > 0 && !l.quorum.InTouch() {
+		if c.keeps = l.crowd.keeps; c.keeps == nil {
+			c.keeps = l.answers.addresses()
+		}
 	}
 }

@@ -72,6 +72,9 @@ func (v *View) elect(p *Plan, a *Address, s *Segment, b *election.Ballot, svc *p
 	if v.crowd.fenced.Code != why.OK {
 		return v.crowd.fenced
 	}
+	if v.crowd.keeps != nil && !v.crowd.keeps[a.Addr] {
+		return why.New(why.Fenced, "this node hears too few of the other speakers to take %s over: it may be cut off from the one that announces it", a.Addr)
+	}
 	links := v.crowd.links
 	if len(links) > 0 && layer2.ReachOf(links, layer2.Announcement{Addr: a.Addr, Interfaces: s.Interfaces}) == layer2.Unreachable {
 		return why.New(why.AnnounceFailed, "this node is elected to announce %s and has no interface for it: %s", a.Addr, unusable(links, a.Addr, s.Interfaces))
