@@ -31,9 +31,9 @@ type socket struct {
 
 // open opens the socket of a family in the calling thread's network namespace.
 func open(link int, f family) (*socket, error) {
-	protocol, filter := uint16(arp.EtherType), forARP()
+	protocol, filter := uint16(arp.EtherType), forARP(link)
 	if f == ipv6 {
-		protocol, filter = ndp.EtherType, forNDP()
+		protocol, filter = ndp.EtherType, forNDP(link)
 	}
 	program, err := bpf.Assemble(filter)
 	if err != nil {
@@ -106,10 +106,13 @@ func (s *socket) close() {
 // What the kernel says of how a frame came (if_packet.h).
 const lastReceived = unix.PACKET_MULTICAST // after those for this host and for all
 
-// forARP lets ARP through that is meant for this host: not what another host is sent, nor
-// what belongs to a VLAN that has no device of its own.
-func forARP() []bpf.Instruction {
+// forARP lets ARP through that is meant for this host on this link: not what another host
+// is sent, nor what belongs to a VLAN, whether it has a device of its own, on top of this
+// one, or not.
+func forARP(link int) []bpf.Instruction {
 	return []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtInterfaceIndex},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(link), SkipTrue: 3},
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: lastReceived, SkipTrue: 1},
 		bpf.RetConstant{Val: maxFrame},
@@ -119,8 +122,10 @@ func forARP() []bpf.Instruction {
 
 // forNDP lets Neighbor Solicitations and Advertisements through, likewise, that have no
 // extension headers.
-func forNDP() []bpf.Instruction {
+func forNDP(link int) []bpf.Instruction {
 	return []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtInterfaceIndex},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(link), SkipTrue: 8},
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: lastReceived, SkipTrue: 6},
 		bpf.LoadAbsolute{Off: 20, Size: 1}, // IPv6: next header
