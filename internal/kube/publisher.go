@@ -112,9 +112,13 @@ func NewPublisher(o PublisherOptions) *Publisher {
 	}
 	// Sessions are few, and say more: Services' must not keep them waiting.
 	p.kinds = append(p.kinds, &published{statusKind: bgpSessionStates, records: p.states.sessions})
-	for _, k := range []*statusKind{serviceL2Statuses, serviceBGPStatuses} {
-		p.kinds = append(p.kinds, &published{statusKind: k, records: func(r Report) []record { return p.states.services(k, r) }})
+	routes := &published{statusKind: serviceBGPStatuses}
+	peers := sessions{}
+	routes.records = func(r Report) []record {
+		r.Services = linger(r.Services, routes.objects, peers.unsettled(r.Peers, time.Now()))
+		return p.states.services(serviceBGPStatuses, r)
 	}
+	p.kinds = append(p.kinds, &published{statusKind: serviceL2Statuses, records: func(r Report) []record { return p.states.services(serviceL2Statuses, r) }}, routes)
 	return p
 }
 

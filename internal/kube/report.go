@@ -25,6 +25,7 @@ type Report struct {
 	Pools    []PoolReport
 	Services []ServiceReport
 	Sessions []SessionReport
+	Peers    map[string]bool // by name: whether the session is Established
 
 	hasPools bool // the role judges pools
 }
@@ -39,6 +40,7 @@ type PoolReport struct {
 type ServiceReport struct {
 	Service    pharos.Name
 	BGP        []string // the peers that have it, sorted
+	Routed     bool     // it is announced over BGP, whoever has it
 	Layer2     bool
 	Interfaces []string // that are answered on, sorted; none: all
 }
@@ -71,6 +73,7 @@ func SpeakerReport(st speaker.Status, problems []pharos.Problem) Report {
 		report := ServiceReport{Service: s.Name, BGP: s.Peers()}
 		all := false
 		for _, a := range s.Addresses {
+			report.Routed = report.Routed || slices.Contains(a.Protocols, pharos.BGP)
 			if slices.Contains(a.Protocols, pharos.Layer2) {
 				report.Layer2 = true
 				all = all || len(a.Interfaces) == 0
@@ -81,12 +84,14 @@ func SpeakerReport(st speaker.Status, problems []pharos.Problem) Report {
 		if report.Interfaces = slices.Compact(report.Interfaces); all {
 			report.Interfaces = nil
 		}
-		if report.Layer2 || len(report.BGP) > 0 {
+		if report.Layer2 || report.Routed || len(report.BGP) > 0 {
 			r.Services = append(r.Services, report)
 		}
 	}
+	r.Peers = make(map[string]bool, len(st.Sessions))
 	for i := range st.Sessions {
 		s := &st.Sessions[i]
+		r.Peers[s.Peer] = s.Reason.Code == why.OK
 		report := SessionReport{Peer: s.Interface, VRF: s.VRF, BGP: sessionWord(s), BFD: "N/A"}
 		switch {
 		case report.Peer != "":
