@@ -73,7 +73,7 @@ func sessions(opt Options, cfg *pharos.Config, self *pharos.Node) (list []sessio
 		case twin >= 0:
 			ses.refused = why.New(why.ConfigInvalid, "peer %q has the same address and port; tell them apart by node selectors", list[twin].peer)
 		}
-		if ses.refused.Code != why.OK {
+		if ses.refused.Code != why.OK && p.Refused.Code == why.OK { // of the others the configuration's own problems tell
 			problems = append(problems, why.New(ses.refused.Code, "node %s leaves out peer %s: %s", self.Name, where(p.Name, p.Origin), ses.refused))
 		}
 		list = append(list, ses)

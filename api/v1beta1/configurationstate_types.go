@@ -43,7 +43,7 @@ type ConfigurationStateStatus struct {
 	// +kubebuilder:validation:Enum=Valid;Invalid;Unknown
 	Result ConfigurationResult `json:"result,omitempty"`
 
-	// What is not in force, and why; one line for each problem.
+	// What is not in force, and why: the first problem, and how many more the conditions tell of.
 	// +optional
 	ErrorSummary string `json:"errorSummary,omitempty"`
 

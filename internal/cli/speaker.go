@@ -53,8 +53,9 @@ func newSpeaker() *cobra.Command {
 		Use:   "speaker",
 		Short: "Announce Services' addresses from this node",
 		Long: `Announces the addresses of Services of type LoadBalancer, over BGP and by ARP and
-Neighbor Discovery, from the node it runs on. One runs on every node, as deploy/pharos.yaml starts it. Where a flag
-has an environment variable, the flag goes before it.` + formerHelp("speaker"),
+Neighbor Discovery, from the node it runs on. One runs on every node, as
+deploy/pharos.yaml starts it. Where a flag has an environment variable, the flag
+goes before it.` + formerHelp("speaker"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSpeaker(cmd.Context(), f) },
 	}

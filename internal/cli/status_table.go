@@ -73,9 +73,16 @@ func inForce(loaded, stale bool, r why.Reason) string {
 	case !loaded:
 		return below("none: " + r.String())
 	case stale:
-		return below("the last good one is in force: " + r.String())
+		return below("in force, with the last good version of what is wrong: " + r.String())
 	}
 	return "in force"
+}
+
+func addresses(n int) string {
+	if n == 1 {
+		return "1 address"
+	}
+	return fmt.Sprintf("%d addresses", n)
 }
 
 // below indents the further lines of a value to where the first one begins.
@@ -224,7 +231,7 @@ func segments(st *speaker.Layer2Status) string {
 			links = append(links, l.Name)
 		}
 	}
-	text := fmt.Sprintf("%d addresses answered for, on %s", len(st.Addresses), strings.Join(links, ", "))
+	text := fmt.Sprintf("%s answered for, on %s", addresses(len(st.Addresses)), strings.Join(links, ", "))
 	if len(links) == 0 {
 		text = "no interface can be used"
 	}

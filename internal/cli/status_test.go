@@ -154,7 +154,7 @@ func TestStatusTableBeforeAnythingIsKnown(t *testing.T) {
 
 func TestErrorsOfAConfigurationLineUp(t *testing.T) {
 	reason := why.New(why.ConfigInvalid, "line 2: one\nline 3: another")
-	want := "the last good one is in force: line 2: one\n" + strings.Repeat(" ", len("  Configuration:  ")) + "line 3: another"
+	want := "in force, with the last good version of what is wrong: line 2: one\n" + strings.Repeat(" ", len("  Configuration:  ")) + "line 3: another"
 	if got := inForce(true, true, reason); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

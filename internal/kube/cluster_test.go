@@ -469,7 +469,7 @@ func TestConflicts(t *testing.T) {
 func TestConfigMapEvents(t *testing.T) {
 	a := start(t)
 	p := a.controller(controller.Options{})
-	a.event(namespace, "ConfigMap", "config", "configMissing", "there is no ConfigMap metallb-system/config")
+	a.event(namespace, "ConfigMap", "config", "configMissing", "there are no resources of metallb.io, and no ConfigMap metallb-system/config")
 	a.configure(pools("172.19.100.0/30"))
 	a.create("a")
 	a.hasAddress("a", "172.19.100.0")

@@ -165,7 +165,7 @@ func (s *Source) configure(next *pharos.Snapshot) bool {
 		problems = append(problems, wrong...)
 	default:
 		problems = append(problems, pharos.Problem{Object: o.LegacyRef,
-			Reason: why.New(why.ConfigMissing, "there is no ConfigMap %s", s.opts.ConfigMap)})
+			Reason: why.New(why.ConfigMissing, "there are no resources of metallb.io, and no ConfigMap %s", s.opts.ConfigMap)})
 	}
 	problems = append(problems, s.unreadable()...)
 

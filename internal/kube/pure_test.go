@@ -314,7 +314,7 @@ func TestLastGoodConfigurationStays(t *testing.T) {
 		{m(map[string]string{"config": "good"}), "good <ok>"},
 		{m(map[string]string{"config": "bad"}), "good configInvalid line 1: bad"},
 		{m(map[string]string{"other": "x", "another": ""}), `good configInvalid ConfigMap ns/config has no key "config" (it has another, other)`},
-		{nil, "good configMissing there is no ConfigMap ns/config"},
+		{nil, "good configMissing there are no resources of metallb.io, and no ConfigMap ns/config"},
 		{m(map[string]string{"config": "better"}), "better <ok>"},
 	} {
 		if c.put == nil {

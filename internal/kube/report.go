@@ -162,7 +162,7 @@ func (s states) configuration(r Report, before map[string]any, now time.Time) re
 		out.labels = map[string]string{v1beta1.ComponentTypeLabel: "speaker", v1beta1.NodeNameLabel: labelValue(s.node)}
 	}
 	out.id = out.name
-	st := v1beta1.ConfigurationStateStatus{Result: v1beta1.ConfigurationValid, ErrorSummary: summarize(r.Config)}
+	st := v1beta1.ConfigurationStateStatus{Result: v1beta1.ConfigurationValid, ErrorSummary: firstOf(r.Config)}
 	if len(r.Config) > 0 {
 		st.Result = v1beta1.ConfigurationInvalid
 	}
@@ -215,6 +215,18 @@ func awaited(c why.Code) bool {
 		return true
 	}
 	return false
+}
+
+// firstOf makes one line of reasons, as kubectl get makes a column as wide as all lines
+// together: the first one, and how many more the conditions have.
+func firstOf(list []why.Reason) string {
+	switch len(list) {
+	case 0:
+		return ""
+	case 1:
+		return list[0].String()
+	}
+	return fmt.Sprintf("%s, and %d more", list[0], len(list)-1)
 }
 
 // summarize makes one text of reasons, a line each.

@@ -62,7 +62,7 @@ func TestResources(t *testing.T) {
 	}
 	a.kubectl(strings.Join(rest, "\n---\n"), "apply")
 	p := a.controller(controller.Options{})
-	a.event(namespace, "ConfigMap", "config", "configMissing", "there is no ConfigMap metallb-system/config")
+	a.event(namespace, "ConfigMap", "config", "configMissing", "there are no resources of metallb.io, and no ConfigMap metallb-system/config")
 	if s := p.source.Snapshot(); !s.Synced || s.Config != nil {
 		t.Errorf("without anything: synced %t, config %v", s.Synced, s.Config)
 	}
