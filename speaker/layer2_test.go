@@ -474,7 +474,7 @@ func TestAnswersFollowTheWorld(t *testing.T) {
 			w.start()
 			up := slices.Clone(nodes)
 			for range 40 {
-				switch i := 1 + r.IntN(15); r.IntN(4) {
+				switch i := 1 + r.IntN(15); r.IntN(5) {
 				case 0:
 					svc := service(fmt.Sprint("s", i), fmt.Sprintf("192.0.2.%d", i))
 					svc.ExternalLocal = r.IntN(2) == 0
@@ -493,6 +493,12 @@ func TestAnswersFollowTheWorld(t *testing.T) {
 					n := node(1 + r.IntN(4))
 					n.NetworkUnavailable = r.IntN(2) == 0
 					w.world.Nodes = w.world.Nodes.With(n.Name, n)
+				case 4:
+					h := w.homes[nodes[r.IntN(4)]]
+					w.mu.Lock()
+					h.links[0].IPv4 = [...]layer2.LinkState{layer2.Usable, layer2.NoCarrier}[r.IntN(2)]
+					w.mu.Unlock()
+					token(h.replaced)
 				}
 				w.tell()
 				pass(time.Duration(r.IntN(4000)) * time.Millisecond)
@@ -506,6 +512,13 @@ func TestAnswersFollowTheWorld(t *testing.T) {
 					if !node.NetworkUnavailable && (!svc.ExternalLocal || slices.Contains(servable(eps), n)) {
 						candidates = append(candidates, n)
 					}
+				}
+				lame := func(n string) bool { return w.homes[n].links[0].IPv4 != layer2.Usable }
+				if able := slices.DeleteFunc(slices.Clone(candidates), lame); len(able) > 0 {
+					candidates = able
+				}
+				if slices.ContainsFunc(candidates, lame) {
+					candidates = nil // whoever is elected has to keep quiet
 				}
 				a := svc.Ingress[0].String()
 				answered := strings.Fields(w.answered(a))
