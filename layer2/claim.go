@@ -5,8 +5,9 @@ import "time"
 const (
 	// claimants of one address are remembered, each.
 	claimants = 4
-	// reports are made in a ConflictInterval, of all addresses.
-	reports = 64
+	// reports are made in a ConflictInterval, of all addresses. Most are of another speaker
+	// that takes addresses over, perhaps thousands at once.
+	reports = 4096
 )
 
 // claim is what is known of another host that claims an address.

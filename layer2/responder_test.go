@@ -260,7 +260,7 @@ func TestPace(t *testing.T) {
 // However many claims of however many hosts to however many addresses: what is reported
 // and remembered is bounded.
 func TestFloodOfClaims(t *testing.T) {
-	const n = 1000
+	const n = 2000
 	r := NewResponder(0)
 	r.Step(t0, links(link(1)))
 	var s Set
@@ -271,7 +271,7 @@ func TestFloodOfClaims(t *testing.T) {
 	told := 0
 	for i := range 50 * n {
 		a := s.Announcements[i%n].Addr
-		told += len(r.Step(t0.Add(time.Duration(i)*100*time.Microsecond), Claimed{1, a, MAC{2, 0, 9, byte(i >> 16), byte(i >> 8), byte(i)}, false}))
+		told += len(r.Step(t0.Add(time.Duration(i)*50*time.Microsecond), Claimed{1, a, MAC{2, 0, 9, byte(i >> 16), byte(i >> 8), byte(i)}, false}))
 	}
 	if told != reports {
 		t.Errorf("%d reports in five seconds", told)

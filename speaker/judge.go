@@ -20,8 +20,10 @@ const (
 	// conflictPause lies between two events about the same address and host.
 	conflictPause = time.Minute
 
-	// maxConflicts is how many claims wait for being told of.
+	// maxConflicts is how many disputes are told of in a conflictPause, and maxClaims how
+	// many claims wait for being looked at, or have been made by other speakers lately.
 	maxConflicts = 256
+	maxClaims    = 4096
 
 	// maxSpeakers is how many MACs of speakers are remembered, of the dead as well.
 	maxSpeakers = 1 << 14
@@ -135,7 +137,7 @@ func (j *judge) Conflict(c layer2.Conflict) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	node := j.speakers[c.MAC]
-	if len(j.claims) < maxConflicts {
+	if len(j.claims) < maxClaims {
 		j.claims = append(j.claims, claimed{c, node})
 	}
 	select {
@@ -162,7 +164,7 @@ func (j *judge) take(now time.Time, member func(node string) bool) (takeovers []
 		switch {
 		case c.node == "" && !gone:
 			disputes = j.dispute(now, c, disputes)
-		case c.node != "" && !gone && len(j.rivals) < maxConflicts:
+		case c.node != "" && !gone && len(j.rivals) < maxClaims:
 			if _, ok := j.rivals[c.Addr]; !ok {
 				j.rivals[c.Addr] = rival{claimed: c, at: now}
 			}

@@ -72,8 +72,8 @@ func New(opt Options) *Server {
 	}
 	return &Server{
 		opt: opt, poked: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		// More than are made while one is handled get lost: the next claim is reported.
-		reports: make(chan report, 64), broken: make(chan broken, 16),
+		// What is more than a burst of announcements brings, while one is handled, gets lost.
+		reports: make(chan report, 1024), broken: make(chan broken, 16),
 		faults: make(map[half]fault), lastUp: make(map[int]uint32),
 		responder: layer2.NewResponder(opt.Period), ports: make(map[int]*port),
 	}
