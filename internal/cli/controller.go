@@ -44,7 +44,7 @@ goes before it.` + formerHelp("controller"),
 	}
 	flags := cmd.Flags()
 	f.bind(flags, "controller")
-	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
+	bindNamespace(flags, &f.namespace, ownNamespace)
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
 	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
 	bindPod(flags, &f.pod)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -103,10 +104,20 @@ func thrift() {
 	}
 }
 
-// env returns an environment variable's value, or a default where it is not set.
-func env(name, otherwise string) string {
-	if value, ok := os.LookupEnv(name); ok {
-		return value
+// env returns an environment variable's value, or a default where it is not set,
+// or empty.
+func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
+
+// ownNamespace is where a pod finds the name of its namespace.
+const ownNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// bindNamespace adds the flag that names the namespace of the configuration, which
+// is the pod's own unless it is told.
+func bindNamespace(flags *pflag.FlagSet, namespace *string, own string) {
+	text, err := os.ReadFile(own)
+	if err != nil {
+		text = nil // not a pod
 	}
-	return otherwise
+	otherwise := cmp.Or(strings.TrimSpace(string(text)), "metallb-system")
+	flags.StringVar(namespace, "namespace", env("METALLB_NAMESPACE", otherwise), "namespace of the configuration; in a pod its own, unless it is told [METALLB_NAMESPACE]")
 }

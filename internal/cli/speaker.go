@@ -64,7 +64,7 @@ goes before it.` + formerHelp("speaker"),
 	bindPod(flags, &f.pod)
 	f.probes.bind(flags)
 	flags.StringVar(&f.node, "node-name", env("METALLB_NODE_NAME", ""), "name of the own node [METALLB_NODE_NAME]")
-	flags.StringVar(&f.namespace, "namespace", env("METALLB_NAMESPACE", "metallb-system"), "namespace of the configuration [METALLB_NAMESPACE]")
+	bindNamespace(flags, &f.namespace, ownNamespace)
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
 	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")
 	flags.BoolVar(&f.ignoreExclude, "ignore-exclude-lb", false, "announce from nodes labeled "+pharos.ExcludeLabel+" too")
