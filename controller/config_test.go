@@ -27,7 +27,7 @@ func TestConfigurationThatOrphansIsRefusedAfterARestartToo(t *testing.T) {
 		w.expect(nil, []string{"config configOrphansAddress: address 192.0.2.7 of Service default/a would be in no pool; delete the Service or keep the range"})
 		w.drop("a")
 		w.expect([]string{"default/b 198.51.100.0 pool0", "default/foreign 198.51.100.1 pool0"}, []string{
-			"config configLoaded: in force: 1 pools, 0 peers",
+			"config configLoaded: in force: 1 pool, 0 peers",
 			"default/b IPAllocated: assigned 198.51.100.0 from pool pool0",
 			"default/foreign ClearAssignment: 203.0.113.7 is taken back: 203.0.113.7 is in no pool",
 			"default/foreign IPAllocated: assigned 198.51.100.1 from pool pool0"})
@@ -39,7 +39,7 @@ func TestResourcesGiveOrphansOtherAddresses(t *testing.T) {
 		w.expect(nil, nil)
 		w.configure(resources("198.51.100.4/32"))
 		w.expect([]string{"default/a 198.51.100.4 pool0", "default/b"}, []string{
-			"config configLoaded: in force: 1 pools, 0 peers",
+			"config configLoaded: in force: 1 pool, 0 peers",
 			"default/a ClearAssignment: 192.0.2.0 is taken back: 192.0.2.0 is in no pool",
 			"default/a IPAllocated: assigned 198.51.100.4 from pool pool0",
 			"default/b AllocationFailed: no free IPv4 address in pool pool0",

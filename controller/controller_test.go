@@ -127,7 +127,7 @@ func TestEchoCausesNoSecondWrite(t *testing.T) {
 		w.put(svc("b"))
 		w.configure(config("192.0.2.0/27"))
 		w.expect([]string{"default/b 192.0.2.1 pool0"}, []string{
-			"config configLoaded: in force: 1 pools, 0 peers", "default/b IPAllocated: assigned 192.0.2.1 from pool pool0"})
+			"config configLoaded: in force: 1 pool, 0 peers", "default/b IPAllocated: assigned 192.0.2.1 from pool pool0"})
 		w.echo()
 		w.expect(nil, nil)
 	})
@@ -223,7 +223,7 @@ func TestConfigurationThatOrphansIsRefusedUntilItDoesNot(t *testing.T) {
 		w.modify("a", func(s *pharos.Service) { s.Type = pharos.ClusterIP; s.Ingress = nil })
 		w.put(svc("d"))
 		w.expect([]string{"default/a", "default/d 198.51.100.0 pool0"}, []string{
-			"config configLoaded: in force: 1 pools, 0 peers", "default/d IPAllocated: assigned 198.51.100.0 from pool pool0"})
+			"config configLoaded: in force: 1 pool, 0 peers", "default/d IPAllocated: assigned 198.51.100.0 from pool pool0"})
 		if st := c.Status(); st.Config.Stale {
 			t.Errorf("status is %+v", st.Config)
 		}

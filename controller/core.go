@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -156,7 +157,7 @@ func (c *core) pass(snap *pharos.Snapshot, fx *effects) bool {
 		c.updates++
 		if had || was.Code != why.OK {
 			cfg := c.gate.Config
-			fx.events = append(fx.events, event{reason: why.New(why.ConfigLoaded, "in force: %d pools, %d peers", len(cfg.Pools), len(cfg.Peers))})
+			fx.events = append(fx.events, event{reason: why.New(why.ConfigLoaded, "in force: %s, %s", count(len(cfg.Pools), "pool"), count(len(cfg.Peers), "peer"))})
 		}
 	}
 	if r := c.gate.Reason; r != was && r.Code != why.OK {
@@ -294,4 +295,11 @@ func (c *core) done(w write, err error) (fx effects, again bool) {
 	}
 	e.lost = why.Reason{}
 	return fx, e.dirty()
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -209,6 +209,8 @@ func (v *View) endpointsReason(svc *pharos.Service, eps *pharos.Endpoints, servi
 			return why.New(why.NoLocalEndpoints, "traffic policy is Local, and of %d endpoints none on node %s can serve", total, v.opt.Node), true
 		}
 		return why.New(why.OK, "traffic policy is Local, and %d endpoints on node %s can serve", local, v.opt.Node), false
+	case total == 0:
+		return why.New(why.NoEndpoints, "there are no endpoints"), true
 	case len(serving) == 0:
 		return why.New(why.NoEndpoints, "none of %d endpoints can serve", total), true
 	}

@@ -36,7 +36,7 @@ func TestExplainSaysWhereToLookNext(t *testing.T) {
 		want []string
 	}{
 		{why.New(why.NoIPAllocated, "no address yet"), []string{"hint: ", "kubectl describe service -n shop web"}},
-		{why.New(why.NoEndpoints, "none of 0 endpoints can serve"), []string{"hint: ", "kubectl get endpointslices -n shop "}},
+		{why.New(why.NoEndpoints, "there are no endpoints"), []string{"hint: ", "kubectl get endpointslices -n shop "}},
 		{why.New(why.NodeAssigned, "announcing"), []string{"sessionDown: down at 10.10.2.99:179 is told nothing, its session is Connect: connect failed"}},
 	} {
 		socket := filepath.Join(t.TempDir(), "speaker.sock")

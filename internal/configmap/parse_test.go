@@ -60,6 +60,9 @@ address-pools:
 	if d := cmp.Diff(want, got, compare...); d != "" {
 		t.Error(d)
 	}
+	if a := got.Advertisements[0]; a.Origin != "ConfigMap, address-pools[0]" {
+		t.Errorf("the advertisement nobody wrote is of %q, want the pool's place", a.Origin)
+	}
 }
 
 func TestEveryField(t *testing.T) {

@@ -56,7 +56,7 @@ func (p *parser) pools(v value, c *pharos.Config) {
 
 		switch item.required(f, "protocol").choice(string(pharos.BGP), string(pharos.Layer2)) {
 		case string(pharos.BGP):
-			c.Advertisements = append(c.Advertisements, p.advertisements(f["bgp-advertisements"], pool.Name, places)...)
+			c.Advertisements = append(c.Advertisements, p.advertisements(item, f["bgp-advertisements"], pool.Name, places)...)
 		case string(pharos.Layer2):
 			if f["bgp-advertisements"].there() {
 				f["bgp-advertisements"].fail("a pool of protocol layer2 has none", "leave it out, or set protocol: bgp")
@@ -94,16 +94,16 @@ func hostRoutes(pool string, at value) pharos.Advertisement {
 	return pharos.Advertisement{Name: pool, Origin: origin(at), Mode: pharos.BGP, Pools: []string{pool}, AggregationLength: 32, AggregationLengthV6: 128}
 }
 
-// advertisements reads how a bgp pool is advertised: as host routes unless told
-// otherwise.
-func (p *parser) advertisements(v value, pool string, places []place) []pharos.Advertisement {
+// advertisements reads how the bgp pool that is written at a place is advertised: as
+// host routes unless told otherwise.
+func (p *parser) advertisements(at, v value, pool string, places []place) []pharos.Advertisement {
 	var out []pharos.Advertisement
 	var narrow4, narrow6 place // the entry of each family that aggregates least
-	for _, at := range places {
-		if at.First.Is4() && at.Widest > narrow4.Widest {
-			narrow4 = at
-		} else if at.First.Is6() && at.Widest > narrow6.Widest {
-			narrow6 = at
+	for _, place := range places {
+		if place.First.Is4() && place.Widest > narrow4.Widest {
+			narrow4 = place
+		} else if place.First.Is6() && place.Widest > narrow6.Widest {
+			narrow6 = place
 		}
 	}
 	for i, item := range v.list() {
@@ -130,7 +130,7 @@ func (p *parser) advertisements(v value, pool string, places []place) []pharos.A
 		out = append(out, a)
 	}
 	if len(out) == 0 {
-		return []pharos.Advertisement{hostRoutes(pool, v)}
+		return []pharos.Advertisement{hostRoutes(pool, at)}
 	}
 	return out
 }

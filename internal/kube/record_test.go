@@ -158,6 +158,10 @@ func TestConfigurationState(t *testing.T) {
 			t.Errorf("%d: got  %s\nwant %s", i, got, c.want)
 		}
 	}
+	lines := []why.Reason{why.New(why.ConfigInvalid, "line 2: one\nline 3: two\nline 4: three"), why.New(why.SecretMissing, "no Secret")}
+	if got := firstOf(lines); got != "line 2: one, and 3 more" {
+		t.Errorf("the first of reasons of several lines: %q", got)
+	}
 	many := make([]why.Reason, 100)
 	for i := range many {
 		many[i] = why.New(why.ConfigInvalid, "%s", strings.Repeat("x", 100))

@@ -220,13 +220,18 @@ func awaited(c why.Code) bool {
 // firstOf makes one line of reasons, as kubectl get makes a column as wide as all lines
 // together: the first one, and how many more the conditions have.
 func firstOf(list []why.Reason) string {
-	switch len(list) {
-	case 0:
+	if len(list) == 0 {
 		return ""
-	case 1:
-		return list[0].String()
 	}
-	return fmt.Sprintf("%s, and %d more", list[0], len(list)-1)
+	more := len(list) - 1
+	first, rest, _ := strings.Cut(list[0].String(), "\n")
+	if rest != "" { // a ConfigMap's problems are the lines of one reason
+		more += strings.Count(rest, "\n") + 1
+	}
+	if more > 0 {
+		first += fmt.Sprintf(", and %d more", more)
+	}
+	return first
 }
 
 // summarize makes one text of reasons, a line each.
