@@ -187,7 +187,7 @@ func (c *Cluster) key() ([]byte, error) {
 	}
 	if strings.TrimSpace(text) == "" {
 		return nil, reasonError{why.New(why.SecretMissing,
-			"there is no secret for the membership; make it with: kubectl create secret generic -n metallb-system memberlist --from-literal=secretkey=\"$(openssl rand -base64 128)\"")}
+			"there is no secret for the membership; the one that the controller makes is seen within two minutes; without, make it with: kubectl create secret generic -n metallb-system memberlist --from-literal=secretkey=\"$(openssl rand -base64 128)\"")}
 	}
 	sum := sha256.Sum256([]byte(text))
 	return sum[:], nil
