@@ -318,10 +318,13 @@ func leastPrivilege(w world) {
 			"/api/v1/namespaces/metallb-system/configmaps?fieldSelector=metadata.name%3Dconfig": "200",
 			"/api/v1/namespaces/metallb-system/configmaps":                                      "403",
 			"/api/v1/namespaces/metallb-system/secrets":                                         "403",
-			"/api/v1/namespaces/metallb-system/secrets/memberlist":                              "403",
-			"/api/v1/namespaces/kube-system/configmaps/pharos-proxy":                            "403",
-			"/apis/apps/v1/namespaces/metallb-system/daemonsets":                                "403",
-			"/apis/coordination.k8s.io/v1/namespaces/default/leases/":                           "403",
+			// Peers' passwords are read by name, and which names there will be the
+			// manifest can't know; the chart's speaker.passwordSecrets names them.
+			"/api/v1/namespaces/metallb-system/secrets/memberlist":    "200",
+			"/api/v1/namespaces/kube-system/secrets/memberlist":       "403",
+			"/api/v1/namespaces/kube-system/configmaps/pharos-proxy":  "403",
+			"/apis/apps/v1/namespaces/metallb-system/daemonsets":      "403",
+			"/apis/coordination.k8s.io/v1/namespaces/default/leases/": "403",
 		},
 		w.component("metallb-system", "component=controller", ""): {
 			"/api/v1/services": "200",
