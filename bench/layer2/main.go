@@ -163,7 +163,9 @@ func measure(opt options, r row) (took, gap time.Duration, err error) {
 			return 0, 0, err
 		}
 	}
-	go victim.kill(r.sig)
+	if err = victim.cmd.Process.Signal(r.sig); err != nil {
+		return 0, 0, err
+	}
 	a, err := p.until(start, 30*time.Second, func(n string) bool { return n != victim.name })
 	if err != nil {
 		return 0, 0, err

@@ -75,7 +75,7 @@ func (w *world) plug(ns *netns.NS, port string, addr netip.Prefix) error {
 
 func (w *world) close() {
 	for _, m := range w.nodes {
-		m.kill(syscall.SIGKILL)
+		m.kill()
 		m.Close()
 	}
 	w.client.Close()
@@ -111,12 +111,13 @@ func (w *world) start(addrs []netip.Addr, bfd time.Duration) error {
 	return nil
 }
 
-func (m *machine) kill(sig syscall.Signal) {
-	if m.cmd != nil {
-		m.cmd.Process.Signal(sig)
+// kill ends the node, and returns when it has ended. It alone waits for it.
+func (m *machine) kill() {
+	if m.cmd != nil && m.cmd.Process != nil {
+		m.cmd.Process.Kill()
 		m.cmd.Wait()
-		m.cmd = nil
 	}
+	m.cmd = nil
 }
 
 // lockedBuffer is a child's log.
