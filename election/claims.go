@@ -76,12 +76,3 @@ func (c *Claims) All() []Claim {
 	slices.SortFunc(list, func(a, b Claim) int { return a.Addr.Compare(b.Addr) })
 	return list
 }
-
-// Keep forgets the claims to all addresses but those.
-func (c *Claims) Keep(wanted func(netip.Addr) bool) {
-	for addr := range c.held {
-		if !wanted(addr) {
-			delete(c.held, addr)
-		}
-	}
-}
