@@ -46,35 +46,41 @@ func (w world) mac(node string) string {
 	return f[i+1]
 }
 
-// answered waits until a neighbour on the segment, asked anew, takes a node for
-// the owner of an address; an empty one means that nobody answers.
-func (w world) answered(addr, node string) {
-	w.t.Helper()
-	want := "nobody"
-	if node != "" {
-		want = w.mac(node)
-	}
+// answerer asks a neighbour on the segment anew for an address, and returns the
+// hardware address that it hears: nobody, if none.
+func (w world) answerer(addr string) (string, error) {
 	// The control plane's machine is on the segment, and has no route that BGP
 	// made; of IPv6 the switch alone is.
 	asker, family, url := lab.Control, "-4", "http://"+addr
 	if strings.Contains(addr, ":") {
 		asker, family, url = lab.Switch, "-6", "http://["+addr+"]"
 	}
+	w.Output(w.t.Context(), asker, "ip", family, "neigh", "flush", "to", addr)
+	w.Output(w.t.Context(), asker, "curl", "-s", "--connect-timeout", "1", url) // what is asked for is the neighbour, not the page
+	out, err := w.Output(w.t.Context(), asker, "ip", family, "neigh", "show", addr)
+	if err != nil {
+		return "", err
+	}
+	if f := strings.Fields(out); slices.Contains(f, "lladdr") {
+		return f[slices.Index(f, "lladdr")+1], nil
+	}
+	return "nobody", nil
+}
+
+// answered waits until a node is heard for an address; an empty one means that
+// nobody is.
+func (w world) answered(addr, node string) {
+	w.t.Helper()
+	want := "nobody"
+	if node != "" {
+		want = w.mac(node)
+	}
 	w.eventually(fmt.Sprintf("%s (%s) answers for %s", node, want, addr), func() error {
-		w.Output(w.t.Context(), asker, "ip", family, "neigh", "flush", "to", addr)
-		w.Output(w.t.Context(), asker, "curl", "-s", "--connect-timeout", "1", url) // what is asked for is the neighbour, not the page
-		out, err := w.Output(w.t.Context(), asker, "ip", family, "neigh", "show", addr)
-		if err != nil {
-			return err
+		got, err := w.answerer(addr)
+		if err == nil && got != want {
+			err = errors.New(got + " does")
 		}
-		got := "nobody"
-		if f := strings.Fields(out); slices.Contains(f, "lladdr") {
-			got = f[slices.Index(f, "lladdr")+1]
-		}
-		if got != want {
-			return errors.New(got + " does")
-		}
-		return nil
+		return err
 	})
 }
 
@@ -166,6 +172,30 @@ serviceSelectors: [{matchLabels: {public: "true"}}]`), check: func(w world) {
 		if err := w.Ready(w.t.Context(), owner); err != nil {
 			w.t.Fatal(err)
 		}
+		w.answered(addr, owner)
+	}},
+	{name: "layer 2 owner that no other speaker hears", apply: lan("lonely", "10.10.2.206/31", ""), check: func(w world) {
+		w.service("lonely", from("lonely"), "")
+		addr := w.allocated("lonely")
+		owner := elected(addr, w.nodes()...)
+		w.answered(addr, owner)
+		cut := func(rule ...string) {
+			if _, err := w.Output(w.t.Context(), owner, append([]string{"nft"}, rule...)...); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		cut("add table inet trial; add chain inet trial in { type filter hook input priority 0; }; add rule inet trial in meta l4proto { tcp, udp } th dport 7946 drop; add rule inet trial in meta l4proto { tcp, udp } th sport 7946 drop")
+		at := w.addrsOf(owner)[0]
+		w.measures(owner, at, "pharos_layer2_fenced 1")
+		heir := elected(addr, slices.DeleteFunc(w.nodes(), func(n string) bool { return n == owner })...)
+		w.answered(addr, heir)
+		for range 10 { // and nobody else
+			if got, err := w.answerer(addr); err != nil || got != w.mac(heir) {
+				w.t.Errorf("%s answers for %s, and %s is to alone: %v", got, addr, heir, err)
+			}
+		}
+		cut("delete table inet trial")
+		w.measures(owner, at, "pharos_layer2_fenced 0")
 		w.answered(addr, owner)
 	}},
 	{name: "ConfigMap's layer 2 pool", check: func(w world) {
