@@ -12,8 +12,11 @@ type Node struct {
 	Addresses []netip.Addr   // internal addresses, in the API's order
 	PodCIDRs  []netip.Prefix // the node's share of the pod network
 
-	// NetworkUnavailable is the condition of that name being true.
+	// NetworkUnavailable is the condition of that name being true; NotReady is
+	// the condition Ready being anything else than true: the kubelet has not been
+	// heard of, or says so.
 	NetworkUnavailable bool
+	NotReady           bool
 }
 
 // Excluded reports whether the node carries ExcludeLabel.

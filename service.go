@@ -1,6 +1,7 @@
 package pharos
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -40,6 +41,27 @@ const (
 	UDP  Protocol = "UDP"
 	SCTP Protocol = "SCTP"
 )
+
+// DataPlaneMode is how the data plane carries connections that come from outside the
+// cluster.
+type DataPlaneMode string
+
+// The modes of the data plane.
+const (
+	ModeDefault DataPlaneMode = ""       // what the proxy is told
+	NAT         DataPlaneMode = "nat"    // the node that a connection reaches translates it, and keeps it
+	Direct      DataPlaneMode = "direct" // the node of the connection's pod does, whichever node it reaches
+)
+
+// UnmarshalText reads a mode's name.
+func (m *DataPlaneMode) UnmarshalText(text []byte) error {
+	switch mode := DataPlaneMode(text); mode {
+	case NAT, Direct:
+		*m = mode
+		return nil
+	}
+	return fmt.Errorf("%q is no mode of the data plane (%s or %s)", text, NAT, Direct)
+}
 
 // ServiceType is a Service's spec.type.
 type ServiceType string
@@ -83,6 +105,11 @@ type Service struct {
 	// HealthCheckNodePort is the TCP port on which a node tells whether it has
 	// local endpoints; zero where there is none.
 	HealthCheckNodePort uint16
+
+	// Mode is how the data plane carries connections from outside; ModeRefused
+	// says why what was asked for is none.
+	Mode        DataPlaneMode
+	ModeRefused why.Reason
 
 	// DualStack is spec.ipFamilyPolicy other than SingleStack; RequireDualStack
 	// that one family is not enough.

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -25,6 +26,13 @@ type Options struct {
 	// NodePorts are the addresses of the node that serve node ports, as networks
 	// that hold them; none means all but loopback.
 	NodePorts []netip.Prefix
+
+	// Mode is that of Services that ask for none; the zero value means NAT.
+	Mode pharos.DataPlaneMode
+
+	// Beside has the planner plan direct frontends alone: another proxy does
+	// everything else.
+	Beside bool
 }
 
 // Planner turns Snapshots into States. It keeps the plan of each Service, so
@@ -34,6 +42,7 @@ type Planner struct {
 	options Options
 	last    *pharos.Snapshot
 	state   *State
+	dead    map[string]bool          // nodes that aren't ready
 	wanted  map[pharos.Name]*Service // before conflicts are settled
 	claims  map[Target][]claim
 }
@@ -53,8 +62,9 @@ func NewPlanner(options Options) *Planner {
 // one before what is the same.
 func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 	node := p.node(snapshot)
+	siblings, dead := p.siblings(snapshot)
 	dirty := map[pharos.Name]bool{}
-	if !node.Equal(&p.state.Node) {
+	if !node.Equal(&p.state.Node) || !maps.Equal(dead, p.dead) {
 		// Every plan may depend on the node; it changes about as often as it boots.
 		for name := range snapshot.Services.All() {
 			dirty[name] = true
@@ -66,6 +76,7 @@ func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 	for name := range snapshot.Endpoints.Diff(p.last.Endpoints) {
 		dirty[name] = true
 	}
+	p.dead = dead
 	services := p.state.Services
 	for name := range p.plan(snapshot, &node, dirty) {
 		if s := p.settle(name); s == nil {
@@ -75,7 +86,7 @@ func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 		}
 	}
 	p.last = snapshot
-	p.state = &State{Revision: snapshot.Revision, Node: node, Services: services}
+	p.state = &State{Revision: snapshot.Revision, Node: node, Siblings: siblings, Services: services}
 	return p.state
 }
 
@@ -88,7 +99,7 @@ func (p *Planner) plan(snapshot *pharos.Snapshot, node *Node, dirty map[pharos.N
 		service, ok := snapshot.Services.Get(name)
 		if ok {
 			endpoints, _ := snapshot.Endpoints.Get(name)
-			is = planService(service, endpoints, node)
+			is = p.planService(service, endpoints, node)
 		}
 		was := p.wanted[name]
 		if was != nil && is != nil && was.Equal(is) {
@@ -128,7 +139,7 @@ func (p *Planner) node(snapshot *pharos.Snapshot) Node {
 
 // planService returns what the data plane does for one Service, conflicts with
 // others aside, or nil where that is nothing.
-func planService(service *pharos.Service, endpoints *pharos.Endpoints, node *Node) *Service {
+func (p *Planner) planService(service *pharos.Service, endpoints *pharos.Endpoints, node *Node) *Service {
 	_, foreign := service.Labels[proxyNameLabel]
 	if service.Type == pharos.ExternalName || len(service.ClusterIPs) == 0 || foreign {
 		return nil
@@ -136,7 +147,10 @@ func planService(service *pharos.Service, endpoints *pharos.Endpoints, node *Nod
 	if endpoints == nil {
 		endpoints = &pharos.Endpoints{}
 	}
-	b := builder{service: service, endpoints: endpoints, node: node, plan: &Service{Name: service.Name}}
+	b := builder{
+		service: service, endpoints: endpoints, node: node, dead: p.dead, plan: &Service{Name: service.Name},
+		direct: cmp.Or(service.Mode, p.options.Mode) == pharos.Direct,
+	}
 	for _, port := range service.Ports {
 		for _, addr := range service.ClusterIPs {
 			b.internal(port, addr)
@@ -158,6 +172,13 @@ func planService(service *pharos.Service, endpoints *pharos.Endpoints, node *Nod
 	slices.SortStableFunc(b.plan.Frontends, func(x, y Frontend) int { return x.Compare(y.Target) })
 	// One address may be named twice; the first kind of Kind's order holds.
 	b.plan.Frontends = slices.CompactFunc(b.plan.Frontends, func(x, y Frontend) bool { return x.Target == y.Target })
+	if p.options.Beside {
+		b.beside()
+		if len(b.plan.Frontends) == 0 {
+			return nil
+		}
+		return b.plan
+	}
 	if service.ExternalLocal && service.HealthCheckNodePort != 0 {
 		b.plan.Health = Health{Port: service.HealthCheckNodePort, Endpoints: readyHere(endpoints, node, service.ClusterIPs[0].Is6())}
 	}
@@ -192,6 +213,8 @@ type builder struct {
 	service   *pharos.Service
 	endpoints *pharos.Endpoints
 	node      *Node
+	dead      map[string]bool
+	direct    bool
 	plan      *Service
 }
 
@@ -219,12 +242,17 @@ func (b *builder) internal(port pharos.ServicePort, addr netip.Addr) {
 func (b *builder) external(port pharos.ServicePort, kind Kind, addr netip.Addr, number uint16) {
 	inside := b.group(port, addr.Is6(), Cluster)
 	outside, masquerade := inside, MasqueradeEverybody
-	if b.service.ExternalLocal {
+	direct := b.direct && kind != NodePort
+	if direct {
+		// The source stays, so an answer to the node itself would miss it.
+		masquerade = MasqueradeOwnNode
+		b.table(inside)
+	} else if b.service.ExternalLocal {
 		outside, masquerade = b.group(port, addr.Is6(), Local), MasqueradeOwnNode
 	}
 	f := Frontend{
 		Target: Target{addr, port.Protocol, number}, Kind: kind, Port: port.Name,
-		Outside: outside, Inside: inside, Masquerade: masquerade,
+		Outside: outside, Inside: inside, Direct: direct, Masquerade: masquerade,
 	}
 	if kind == LoadBalancer && len(b.service.SourceRanges) > 0 {
 		f.Sources = sources(b.service.SourceRanges, addr, b.node)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/dataplane/table"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -323,5 +324,62 @@ func BenchmarkReplan(b *testing.B) {
 		next.Endpoints = s.Endpoints.With(name, []*pharos.Endpoints{fewer, full}[i%2])
 		p.Plan(&next)
 		s = next
+	}
+}
+
+// In mode direct, packets from outside follow a table of all endpoints, those
+// that drain included, whatever the traffic policy, and keep their source; what
+// comes from inside finds its backends as ever.
+func TestDirect(t *testing.T) {
+	name := pharos.Name{Namespace: "default", Name: "web"}
+	pod := netip.MustParseAddr("10.244.1.11")
+	service := &pharos.Service{
+		Name: name, Type: pharos.LoadBalancer, Mode: pharos.Direct, ExternalLocal: true,
+		ClusterIPs: []netip.Addr{netip.MustParseAddr("10.96.0.1")}, Ingress: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
+		Ports: []pharos.ServicePort{{Protocol: pharos.TCP, Port: 80, NodePort: 30080}},
+	}
+	ports := []pharos.BackendPort{{Protocol: pharos.TCP, Port: 8080}}
+	endpoints := &pharos.Endpoints{Backends: []pharos.Backend{
+		{Addr: pod, Node: "n1", Ready: true, Serving: true, Ports: ports},
+		{Addr: pod.Next(), Node: "n2", Serving: true, Terminating: true, Ports: ports},
+	}}
+	snapshot := &pharos.Snapshot{
+		Services:  pharos.MapOf(map[pharos.Name]*pharos.Service{name: service}),
+		Endpoints: pharos.MapOf(map[pharos.Name]*pharos.Endpoints{name: endpoints}),
+		Nodes: pharos.MapOf(map[string]*pharos.Node{
+			"n1": {Name: "n1", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
+			"n2": {Name: "n2", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")}, NotReady: true},
+		}),
+	}
+	state := dataplane.NewPlanner(dataplane.Options{Node: "n1"}).Plan(snapshot)
+	s, _ := state.Services.Get(name)
+	for _, f := range s.Frontends {
+		g := s.Groups[f.Outside]
+		if direct := f.Kind == dataplane.LoadBalancer; f.Direct != direct || direct && (g.Scope != dataplane.Cluster || g.Table == nil || f.Masquerade != dataplane.MasqueradeOwnNode) {
+			t.Errorf("%s %s: direct %t, group %+v", f.Kind, f.Target, f.Direct, g.Key())
+		}
+		if f.Kind == dataplane.NodePort && g.Scope != dataplane.Local {
+			t.Errorf("the node port's scope is %s", g.Scope)
+		}
+	}
+	owners := []table.Endpoint{
+		{Addr: netip.AddrPortFrom(pod, 8080), Node: "n1"},
+		{Addr: netip.AddrPortFrom(pod.Next(), 8080), Node: "n2", Draining: true, Dead: true},
+	}
+	for _, g := range s.Groups {
+		if g.Table != nil && !slices.Equal(g.Table.Owners, owners) {
+			t.Errorf("owners are %+v", g.Table.Owners)
+		}
+	}
+	if len(state.Siblings) != 1 || !state.Siblings[0].Equal(dataplane.Sibling{"n2", []netip.Addr{netip.MustParseAddr("10.0.0.2")}}) {
+		t.Errorf("siblings are %+v", state.Siblings)
+	}
+	beside, _ := dataplane.NewPlanner(dataplane.Options{Node: "n1", Beside: true}).Plan(snapshot).Services.Get(name)
+	if len(beside.Frontends) != 1 || !beside.Frontends[0].Direct {
+		t.Errorf("beside another proxy: %+v", beside.Frontends)
+	}
+	service.Mode = pharos.ModeDefault
+	if s := dataplane.NewPlanner(dataplane.Options{Node: "n1", Beside: true}).Plan(snapshot).Services; s.Len() != 0 {
+		t.Error("nothing is direct and something is planned")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane/table"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -18,6 +19,7 @@ type State struct {
 	Revision uint64
 
 	Node     Node
+	Siblings []Sibling // by name
 	Services pharos.Map[pharos.Name, *Service]
 }
 
@@ -37,11 +39,29 @@ type Node struct {
 	NodePorts []netip.Prefix
 }
 
+// Sibling is another node of the cluster, to which packets of direct frontends
+// are sent on.
+type Sibling struct {
+	Name      string
+	Addresses []netip.Addr // internal ones, at most one a family
+}
+
+// Equal reports whether both say the same.
+func (s Sibling) Equal(other Sibling) bool {
+	return s.Name == other.Name && slices.Equal(s.Addresses, other.Addresses)
+}
+
 // Equal reports whether both say the same.
 func (n *Node) Equal(other *Node) bool {
 	return n.Name == other.Name && slices.Equal(n.Addresses, other.Addresses) &&
 		slices.Equal(n.PodCIDRs, other.PodCIDRs) && slices.Equal(n.NodePorts, other.NodePorts)
 }
+
+// SecondChance is the DSCP of a packet that the current owner of its connection
+// knows nothing of and has sent to the previous owner: it is never sent on again.
+// It is one of RFC 2474's pool 2, for local use, and is gone before a pod sees
+// the packet.
+const SecondChance = 0b110111
 
 // Service is what the data plane does for one Service.
 type Service struct {
@@ -155,6 +175,11 @@ type Frontend struct {
 	// reach.
 	Outside, Inside int
 
+	// Direct says that packets from outside are carried by the Outside group's
+	// Table: unchanged to the node that owns the connection, which alone
+	// translates it. Its clients' addresses stay.
+	Direct bool
+
 	Masquerade Masquerade
 
 	// Sources are the admitted clients, disjoint and sorted; nil means all. An
@@ -165,7 +190,7 @@ type Frontend struct {
 // Equal reports whether both say the same.
 func (f *Frontend) Equal(other *Frontend) bool {
 	return f.Target == other.Target && f.Kind == other.Kind && f.Port == other.Port &&
-		f.Outside == other.Outside && f.Inside == other.Inside && f.Masquerade == other.Masquerade &&
+		f.Outside == other.Outside && f.Inside == other.Inside && f.Direct == other.Direct && f.Masquerade == other.Masquerade &&
 		(f.Sources == nil) == (other.Sources == nil) && slices.Equal(f.Sources, other.Sources)
 }
 
@@ -211,6 +236,11 @@ type Group struct {
 	// Affinity is how long after its last connection a client's address comes
 	// back to the same backend; zero means not at all.
 	Affinity time.Duration
+
+	// Table says which backend owns which connections of direct frontends; nil
+	// where no frontend is direct. It holds draining endpoints too, which
+	// Backends don't.
+	Table *table.Table
 }
 
 // Key identifies a group among those of its Service.
@@ -227,7 +257,7 @@ type GroupKey struct {
 // Equal reports whether both say the same.
 func (g *Group) Equal(other *Group) bool {
 	return g.Key() == other.Key() && g.Empty == other.Empty && g.Affinity == other.Affinity &&
-		slices.Equal(g.Backends, other.Backends)
+		slices.Equal(g.Backends, other.Backends) && g.Table.Equal(other.Table)
 }
 
 // Backend is one endpoint of a Group.

@@ -56,6 +56,7 @@ const (
 	// The reasons of a data plane.
 	FrontendTaken    // an older Service answers at the same address and port
 	DataPlaneRefused // the kernel does not take what was planned
+	DataPlaneModeInvalid
 )
 
 type info struct {
@@ -105,6 +106,7 @@ var codes = [...]info{
 	APIUnreachable:              {"apiUnreachable", true, "the API server does not answer"},
 	FrontendTaken:               {"frontendTaken", true, "an older Service answers at the same address and port"},
 	DataPlaneRefused:            {"dataPlaneRefused", true, "the kernel does not take what was planned; it is tried again"},
+	DataPlaneModeInvalid:        {"dataPlaneModeInvalid", true, "the mode asked for does not exist; the default one holds"},
 }
 
 // String returns the code's name: an event's reason, a metric's label.

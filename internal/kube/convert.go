@@ -23,6 +23,9 @@ const (
 	loadBalancerIPs   = "loadBalancerIPs"
 	allowSharedIP     = "allow-shared-ip"
 	allocatedFromPool = "ip-allocated-from-pool"
+
+	// dataPlaneMode is of our own, with our prefix.
+	dataPlaneMode = "pharoslb.io/dataplane-mode"
 )
 
 // service converts a Service. What the API server would not have accepted is
@@ -76,6 +79,11 @@ func service(in *corev1.Service) *pharos.Service {
 		s.Ingress = append(s.Ingress, addrs([]string{ingress.IP})...)
 	}
 	requests(s, in)
+	if text, ok := in.Annotations[dataPlaneMode]; ok {
+		if err := s.Mode.UnmarshalText([]byte(text)); err != nil {
+			s.ModeRefused = why.New(why.DataPlaneModeInvalid, "the annotation %s: %v", dataPlaneMode, err)
+		}
+	}
 	return s
 }
 
@@ -182,8 +190,11 @@ func node(in *corev1.Node) *pharos.Node {
 		}
 	}
 	for _, c := range in.Status.Conditions {
-		if c.Type == corev1.NodeNetworkUnavailable {
+		switch c.Type {
+		case corev1.NodeNetworkUnavailable:
 			n.NetworkUnavailable = c.Status == corev1.ConditionTrue
+		case corev1.NodeReady:
+			n.NotReady = c.Status != corev1.ConditionTrue
 		}
 	}
 	return n

@@ -224,6 +224,7 @@ func TestOnlyChangesOfNounsWake(t *testing.T) {
 	s, stores := feed(t, Services|Nodes|Namespaces|Endpoints)
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", ResourceVersion: "1"}}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns", Labels: map[string]string{"team": "a"}}}
 	es := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a-x", Labels: map[string]string{discoveryv1.LabelServiceName: "a"}}, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}}
 	objects := map[Kind]func() any{
@@ -238,7 +239,7 @@ func TestOnlyChangesOfNounsWake(t *testing.T) {
 
 	svc.ResourceVersion = "2"
 	svc.Annotations = map[string]string{"somebody": "else's"}
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.Now()}}
+	node.Status.Conditions[0].LastHeartbeatTime = metav1.Now()
 	es.Annotations = map[string]string{"trigger": "time"}
 	ns.Annotations = map[string]string{"somebody": "else's"}
 	for _, k := range []Kind{Services, Nodes, Namespaces, Endpoints} {

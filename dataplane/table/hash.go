@@ -1,0 +1,69 @@
+package table
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+)
+
+// Seed is the initial value of the hash, the same on all nodes of all clusters.
+const Seed = 0x7068726f
+
+// Hash returns the slot of a connection: of its client's address and port. With
+// port zero it is that of all connections of the client, for session affinity.
+//
+// It is the kernel's jhash over the address, and where the port counts four bytes more:
+// the port in network byte order, then two of zero, as nftables pads what it
+// concatenates; scaled to Size as by reciprocal_scale.
+func Hash(client netip.Addr, port uint16) int {
+	var buffer [20]byte
+	key := append(buffer[:0], client.AsSlice()...)
+	if port != 0 {
+		key = binary.BigEndian.AppendUint16(key, port)
+		key = append(key, 0, 0)
+	}
+	return int(uint64(jhash(key, Seed)) * Size >> 32)
+}
+
+// jhash is Jenkins's lookup3 as the kernel has it, over at most 12 bytes more
+// than it has left at its end. Its words are of the machine's byte order; like
+// the kernels that Pharos runs on, little-endian.
+func jhash(key []byte, seed uint32) uint32 {
+	a := 0xdeadbeef + uint32(len(key)) + seed
+	b, c := a, a
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(key[4*i:]) }
+	for len(key) > 12 {
+		a, b, c = a+word(0), b+word(1), c+word(2)
+		a = (a - c) ^ bits.RotateLeft32(c, 4)
+		c += b
+		b = (b - a) ^ bits.RotateLeft32(a, 6)
+		a += c
+		c = (c - b) ^ bits.RotateLeft32(b, 8)
+		b += a
+		a = (a - c) ^ bits.RotateLeft32(c, 16)
+		c += b
+		b = (b - a) ^ bits.RotateLeft32(a, 19)
+		a += c
+		c = (c - b) ^ bits.RotateLeft32(b, 4)
+		b += a
+		key = key[12:]
+	}
+	switch len(key) { // whole words: addresses and padded ports
+	case 12:
+		a, b, c = a+word(0), b+word(1), c+word(2)
+	case 8:
+		a, b = a+word(0), b+word(1)
+	case 4:
+		a += word(0)
+	default:
+		return c
+	}
+	c = (c ^ b) - bits.RotateLeft32(b, 14)
+	a = (a ^ c) - bits.RotateLeft32(c, 11)
+	b = (b ^ a) - bits.RotateLeft32(a, 25)
+	c = (c ^ b) - bits.RotateLeft32(b, 16)
+	a = (a ^ c) - bits.RotateLeft32(c, 4)
+	b = (b ^ a) - bits.RotateLeft32(a, 14)
+	c = (c ^ b) - bits.RotateLeft32(b, 24)
+	return c
+}
