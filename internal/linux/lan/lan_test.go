@@ -54,7 +54,13 @@ func TestResolve(t *testing.T) {
 	for _, vip := range vips {
 		s.on(t, vip.String(), layer2.OnSubnet, "eth0")
 		client.resolves(t, vip, mac)
-		if a := s.address(vip); a.Requests == 0 || a.Responses == 0 || a.Gratuitous == 0 || a.Claims != 0 {
+		eventually(t, func() error { // frames are counted when they have been sent
+			if a := s.address(vip); a.Requests == 0 || a.Responses == 0 || a.Gratuitous == 0 {
+				return fmt.Errorf("%+v", a)
+			}
+			return nil
+		})
+		if a := s.address(vip); a.Claims != 0 {
 			t.Errorf("%+v", a)
 		}
 		// The kernel asks the neighbor it knows whether it is still there.
@@ -166,9 +172,12 @@ func TestFrames(t *testing.T) {
 	}
 	tap.want(t, answer.Append(nil), skip)
 
-	if a4, a6 := s.address(vip4), s.address(vip6); a4.Requests != 3 || a4.Responses != 3 || a4.Gratuitous != 10 || a6.Requests != 3 || a6.Responses != 3 || a6.Gratuitous != 5 {
-		t.Errorf("counters %+v, %+v", a4.Counters, a6.Counters)
-	}
+	eventually(t, func() error { // frames are counted when they have been sent
+		if a4, a6 := s.address(vip4), s.address(vip6); a4.Requests != 3 || a4.Responses != 3 || a4.Gratuitous != 10 || a6.Requests != 3 || a6.Responses != 3 || a6.Gratuitous != 5 {
+			return fmt.Errorf("counters %+v, %+v", a4.Counters, a6.Counters)
+		}
+		return nil
+	})
 }
 
 // Questions that are not for this host, or not questions, stay unanswered, whatever
