@@ -42,7 +42,7 @@ func (s *server) define() {
 		}
 	}
 	s.must(all.String(), "apply", "-f", "-")
-	s.must("", "wait", "--for=condition=Established", "crd", "--all")
+	s.awaitKinds()
 }
 
 func TestCRDs(t *testing.T) {

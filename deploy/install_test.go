@@ -153,7 +153,7 @@ func outside(text string) string {
 func TestAppliedOverMetalLB(t *testing.T) {
 	s := start(t)
 	s.must(sample(t, "metallb.yaml"), "apply", "-f", "-")
-	s.must("", "wait", "--for=condition=Established", "crd", "--all")
+	s.awaitKinds()
 	const pool = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {namespace: metallb-system, name: web}, spec: {addresses: [192.0.2.0/24]}}"
 	if out, err := s.kubectl(pool, "apply", "-f", "-"); err == nil || !strings.Contains(out, "webhook") {
 		t.Fatalf("MetalLB's webhook does not stand in the way before: %v\n%s", err, out)

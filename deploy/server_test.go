@@ -61,7 +61,15 @@ func (s *server) install() {
 	s.t.Helper()
 	s.must(string(deploy.Pharos), "apply", "-f", "-")
 	s.must(string(deploy.Proxy), "apply", "-f", "-")
-	s.must("", "wait", "--for=condition=Established", "crd", "--all")
+	s.awaitKinds()
+}
+
+// awaitKinds waits until the API server serves the kinds that it was given.
+func (s *server) awaitKinds() {
+	s.t.Helper()
+	if err := s.c.AwaitKinds(s.ctx); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // as returns a service account's way in: its token, and nothing of the

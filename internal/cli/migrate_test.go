@@ -78,7 +78,9 @@ func leftBehind(t *testing.T) *left {
 		l.kubectl(string(text), "apply", "-f", "-")
 	}
 	l.apply("kinds.yaml", "")
-	l.kubectl("", "wait", "--for=condition=Established", "crd", "--all")
+	if err := c.AwaitKinds(ctx); err != nil {
+		t.Fatal(err)
+	}
 	l.apply("metallb.yaml", "status.yaml")
 	return l
 }

@@ -185,12 +185,13 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		}
 		text.Write(crd)
 	}
-	for _, args := range [][]string{{"apply", "-f", "-"}, {"wait", "--for=condition=Established", "crd", "--all"}} {
-		cmd := c.Kubectl(ctx, args...)
-		cmd.Stdin = strings.NewReader(text.String())
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
-		}
+	cmd := c.Kubectl(ctx, "apply", "-f", "-")
+	cmd.Stdin = strings.NewReader(text.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("kubectl apply: %v\n%s", err, out)
+	}
+	if err := c.AwaitKinds(ctx); err != nil {
+		t.Fatal(err)
 	}
 	config := rest.CopyConfig(c.Config())
 	config.WarningHandler = rest.NoWarnings{} // v1beta1 is deprecated

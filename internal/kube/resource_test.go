@@ -71,7 +71,7 @@ func TestResources(t *testing.T) {
 	}
 
 	a.kubectl(strings.Join(crds, "\n---\n"), "apply")
-	a.kubectl("", "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+	a.awaitKinds()
 	var many strings.Builder
 	for i := range 50 {
 		many.WriteString(object("IPAddressPool", fmt.Sprintf("p%02d", i), fmt.Sprintf("{addresses: [192.0.%d.0/24]}", i)))
