@@ -40,12 +40,11 @@ func (b *builder) table(group int) {
 		return
 	}
 	var owners []table.Endpoint
-	for i, usable := range []func(*pharos.Backend) bool{
-		func(e *pharos.Backend) bool { return e.Ready },
-		func(e *pharos.Backend) bool { return !e.Ready && e.Serving && e.Terminating },
-	} {
-		for _, e := range b.collect(g.Key(), usable) {
-			owners = append(owners, table.Endpoint{Addr: e.Addr, Node: e.Node, Draining: i == 1, Dead: b.dead[e.Node]})
+	for rank := stays; rank <= terminates; rank++ {
+		// Where every ready one is on a node that is drained, those get the new connections.
+		draining := rank == terminates || rank == leaves && len(owners) > 0
+		for _, e := range b.collect(g.Key(), func(e *pharos.Backend) bool { return b.rank(e) == rank }) {
+			owners = append(owners, table.Endpoint{Addr: e.Addr, Node: e.Node, Draining: draining, Dead: b.dead[e.Node]})
 		}
 	}
 	g.Table = table.New(owners)

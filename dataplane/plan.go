@@ -43,6 +43,7 @@ type Planner struct {
 	last    *pharos.Snapshot
 	state   *State
 	dead    map[string]bool          // nodes that aren't ready
+	drained map[string]bool          // nodes that are being drained
 	wanted  map[pharos.Name]*Service // before conflicts are settled
 	claims  map[Target][]claim
 }
@@ -63,6 +64,7 @@ func NewPlanner(options Options) *Planner {
 func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 	node := p.node(snapshot)
 	siblings, dead := p.siblings(snapshot)
+	drained := drained(snapshot)
 	dirty := map[pharos.Name]bool{}
 	if !node.Equal(&p.state.Node) || !maps.Equal(dead, p.dead) {
 		// Every plan may depend on the node; it changes about as often as it boots.
@@ -76,7 +78,8 @@ func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 	for name := range snapshot.Endpoints.Diff(p.last.Endpoints) {
 		dirty[name] = true
 	}
-	p.dead = dead
+	p.concerned(snapshot, drained, dirty)
+	p.dead, p.drained = dead, drained
 	services := p.state.Services
 	for name := range p.plan(snapshot, &node, dirty) {
 		if s := p.settle(name); s == nil {
@@ -148,7 +151,7 @@ func (p *Planner) planService(service *pharos.Service, endpoints *pharos.Endpoin
 		endpoints = &pharos.Endpoints{}
 	}
 	b := builder{
-		service: service, endpoints: endpoints, node: node, dead: p.dead, plan: &Service{Name: service.Name},
+		service: service, endpoints: endpoints, node: node, dead: p.dead, drained: p.drained, plan: &Service{Name: service.Name},
 		direct: cmp.Or(service.Mode, p.options.Mode) == pharos.Direct,
 	}
 	for _, port := range service.Ports {
@@ -214,6 +217,7 @@ type builder struct {
 	endpoints *pharos.Endpoints
 	node      *Node
 	dead      map[string]bool
+	drained   map[string]bool
 	direct    bool
 	plan      *Service
 }
@@ -282,14 +286,11 @@ func (b *builder) group(port pharos.ServicePort, ipv6 bool, scope Scope) int {
 	return len(b.plan.Groups) - 1
 }
 
-// backends returns the endpoints of a group: the ready ones or, where there is
-// none, those that terminate and still serve.
+// backends returns the endpoints of a group that get new connections: those of the
+// best rank that there is.
 func (b *builder) backends(key GroupKey) []Backend {
-	for _, usable := range []func(*pharos.Backend) bool{
-		func(e *pharos.Backend) bool { return e.Ready },
-		func(e *pharos.Backend) bool { return e.Serving && e.Terminating },
-	} {
-		if found := b.collect(key, usable); len(found) > 0 {
+	for rank := stays; rank <= terminates; rank++ {
+		if found := b.collect(key, func(e *pharos.Backend) bool { return b.rank(e) == rank }); len(found) > 0 {
 			return found
 		}
 	}

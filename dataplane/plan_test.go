@@ -55,7 +55,7 @@ func (c *chaos) step() *pharos.Snapshot {
 	case 5:
 		s.Nodes = s.Nodes.With("n1", &pharos.Node{Name: "n1", PodCIDRs: []netip.Prefix{prefix(fmt.Sprintf("10.%d.0.0/16", 1+c.IntN(2)))}})
 	case 6:
-		s.Nodes = s.Nodes.With("n2", &pharos.Node{Name: "n2", PodCIDRs: []netip.Prefix{prefix("10.3.0.0/16")}})
+		s.Nodes = s.Nodes.With("n2", &pharos.Node{Name: "n2", PodCIDRs: []netip.Prefix{prefix("10.3.0.0/16")}, Drain: pharos.Drain{Asked: c.IntN(2) == 0}})
 	default:
 		service := &pharos.Service{
 			Name: name, Type: []pharos.ServiceType{pharos.ClusterIP, pharos.NodePort, pharos.LoadBalancer, pharos.ExternalName}[c.IntN(4)],

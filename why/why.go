@@ -39,6 +39,9 @@ const (
 	ConflictingAdvertisements   // two advertisements contradict each other for this Service
 	SharedIPWithServiceSelector // a shared address and advertisements for some Services alone
 	AddressConflict             // another host on the link claims the address
+	NodeDraining                // the node loses its traffic: it announces as the last resort, then not at all
+	DataPlaneAwaited            // the node's data plane does not serve the Service yet
+	DataPlaneBehind             // the node's data plane does not serve the Service any more as it should
 	Fenced                      // this node lost touch with most of the speakers
 
 	// The reasons of a configuration.
@@ -57,6 +60,7 @@ const (
 	FrontendTaken    // an older Service answers at the same address and port
 	DataPlaneRefused // the kernel does not take what was planned
 	DataPlaneModeInvalid
+	DrainInvalid
 )
 
 type info struct {
@@ -93,6 +97,9 @@ var codes = [...]info{
 	ConflictingAdvertisements:   {"conflictingAdvertisements", true, "two advertisements contradict each other"},
 	SharedIPWithServiceSelector: {"sharedIPWithServiceSelector", true, "the address is shared, and an advertisement selects Services"},
 	AddressConflict:             {"addressConflict", true, "another host on the link claims the address"},
+	NodeDraining:                {"nodeDraining", false, "the node is being drained"},
+	DataPlaneAwaited:            {"dataPlaneAwaited", false, "the node's data plane does not serve the Service yet"},
+	DataPlaneBehind:             {"dataPlaneBehind", true, "the node's data plane does not serve the Service any more as it should"},
 	Fenced:                      {"fenced", true, "this node has lost touch with most of the speakers and keeps quiet on layer 2"},
 	ConfigLoaded:                {"configLoaded", false, "the configuration is in force"},
 	ConfigInvalid:               {"configInvalid", true, "the configuration is invalid; the last good one stays in force"},
@@ -106,6 +113,7 @@ var codes = [...]info{
 	APIUnreachable:              {"apiUnreachable", true, "the API server does not answer"},
 	FrontendTaken:               {"frontendTaken", true, "an older Service answers at the same address and port"},
 	DataPlaneRefused:            {"dataPlaneRefused", true, "the kernel does not take what was planned; it is tried again"},
+	DrainInvalid:                {"drainInvalid", true, "the node's drain annotation can't be read; the node is not drained"},
 	DataPlaneModeInvalid:        {"dataPlaneModeInvalid", true, "the mode asked for does not exist; the default one holds"},
 }
 

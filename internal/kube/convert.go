@@ -189,6 +189,9 @@ func node(in *corev1.Node) *pharos.Node {
 			n.PodCIDRs = append(n.PodCIDRs, p.Masked())
 		}
 	}
+	if text, ok := in.Annotations[pharos.DrainAnnotation]; ok && in.Spec.Unschedulable {
+		n.Drain = pharos.ParseDrain(text)
+	}
 	for _, c := range in.Status.Conditions {
 		switch c.Type {
 		case corev1.NodeNetworkUnavailable:

@@ -454,3 +454,30 @@ func TestMessagesAreShortened(t *testing.T) {
 }
 
 func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// A node is drained where it is cordoned and its annotation says so.
+func TestNodeDrain(t *testing.T) {
+	for _, c := range []struct {
+		text      string
+		cordoned  bool
+		asked     bool
+		time      time.Duration
+		isRefused bool
+	}{
+		{"true", true, true, 0, false},
+		{"true", false, false, 0, false},
+		{"false", true, false, 0, false},
+		{"45s", true, true, 45 * time.Second, false},
+		{"0s", true, false, 0, true},
+		{"48h", true, false, 0, true},
+		{"soon", true, false, 0, true},
+	} {
+		n := node(&corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: "n", Annotations: map[string]string{pharos.DrainAnnotation: c.text}},
+			Spec:       corev1.NodeSpec{Unschedulable: c.cordoned},
+		})
+		if d := n.Drain; d.Asked != c.asked || d.Time != c.time || (d.Refused.Code == why.DrainInvalid) != c.isRefused {
+			t.Errorf("%q, cordoned %t: %+v", c.text, c.cordoned, d)
+		}
+	}
+}
