@@ -17,6 +17,14 @@ type compiled struct {
 	stuck    []stuck
 }
 
+// planned returns what was compiled; nil, if nothing was.
+func (c *compiled) planned() *dataplane.Service {
+	if c == nil {
+		return nil
+	}
+	return c.service
+}
+
 // stuck is a group with session affinity: chains and sets of its own.
 type stuck struct {
 	family *family

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/internal/linux/conntrack"
 )
 
 // Driver programs the nftables of one network namespace. It implements
@@ -23,7 +24,7 @@ type Driver struct {
 	state  *dataplane.State // wanted last
 	live   *live            // nil: what the kernel holds is to be read
 	seen   uint32           // generation of nftables that live was compared with, or is of its own making; 0: none
-	stale  stale            // connections to be forgotten
+	stale  conntrack.Stale  // connections to be forgotten
 	status dataplane.DriverStatus
 }
 
@@ -36,7 +37,7 @@ type Options struct {
 
 // New returns a driver that has not touched the kernel yet.
 func New(options Options) *Driver {
-	return &Driver{netns: options.NetNS, socket: socket{netns: options.NetNS}, state: &dataplane.State{}, stale: stale{}, status: dataplane.DriverStatus{Driver: "nft"}}
+	return &Driver{netns: options.NetNS, socket: socket{netns: options.NetNS}, state: &dataplane.State{}, stale: conntrack.Stale{}, status: dataplane.DriverStatus{Driver: "nft"}}
 }
 
 // Name returns "nft".
@@ -111,7 +112,7 @@ func (d *Driver) update(state *dataplane.State) error {
 		return err
 	}
 	for name, is := range renewed {
-		d.stale.note(d.live.services[name], is)
+		d.stale.Note(d.live.services[name].planned(), is.planned())
 		if is == nil {
 			delete(d.live.services, name)
 		} else {
@@ -144,7 +145,7 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	l, c, old := newLive(), &change{}, stale{}
+	l, c, old := newLive(), &change{}, conntrack.Stale{}
 	var slots map[id][]slot
 	if k != nil {
 		slots, l.classes = k.slots(), k.classes
@@ -154,12 +155,12 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 		is := compile(s, adopt(s, slots))
 		c.replace(l, nil, is)
 		l.services[name] = is
-		old.note(nil, is)
+		old.Note(nil, is.planned())
 	}
 	for _, name := range diff(d.state, state) {
 		if s, _ := state.Services.Get(name); s == nil {
 			was, _ := d.state.Services.Get(name)
-			old.note(&compiled{service: was}, nil)
+			old.Note(was, nil)
 		}
 	}
 	c.node(l, nodeElements(&state.Node))
@@ -259,7 +260,7 @@ func (d *Driver) Remove(context.Context) error {
 // forget makes the kernel forget the connections that are stale. What it could
 // not do is tried again with the next Apply.
 func (d *Driver) forget() error {
-	n, err := d.stale.flush(d.netns)
+	n, err := d.stale.Flush(d.netns)
 	d.status.Flushed += n
 	return err
 }

@@ -1,4 +1,4 @@
-package nft
+package conntrack
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ import (
 	"github.com/pharoslb/pharos/dataplane"
 )
 
-// stale are the UDP frontends whose connections may lead to a backend that is
+// Stale are the UDP frontends whose connections may lead to a backend that is
 // no longer theirs, each with those that are. UDP has no end that connection
 // tracking could see: a client that goes on sending from one port would stay
 // with a backend that is gone, or with none if it began before there was one.
-type stale map[dataplane.Target]map[netip.AddrPort]bool
+type Stale map[dataplane.Target]map[netip.AddrPort]bool
 
-// note compares what a Service was with what it is; either may be nil.
-func (s stale) note(was, is *compiled) {
+// Note compares what a Service was with what it is; either may be nil.
+func (s Stale) Note(was, is *dataplane.Service) {
 	before := udp(was)
 	after := udp(is)
 	for target, backends := range after {
@@ -47,20 +47,20 @@ func (s stale) note(was, is *compiled) {
 }
 
 // udp returns the backends of a Service's UDP frontends, from both sides.
-func udp(c *compiled) map[dataplane.Target]map[netip.AddrPort]bool {
-	if c == nil || c.service == nil {
+func udp(s *dataplane.Service) map[dataplane.Target]map[netip.AddrPort]bool {
+	if s == nil {
 		return nil
 	}
 	var result map[dataplane.Target]map[netip.AddrPort]bool
-	for i := range c.service.Frontends {
-		fe := &c.service.Frontends[i]
+	for i := range s.Frontends {
+		fe := &s.Frontends[i]
 		if fe.Protocol != pharos.UDP {
 			continue
 		}
 		all := map[netip.AddrPort]bool{}
 		for _, index := range []int{fe.Outside, fe.Inside} {
-			for j := range c.service.Groups[index].Backends {
-				all[c.service.Groups[index].Backends[j].Addr] = true
+			for j := range s.Groups[index].Backends {
+				all[s.Groups[index].Backends[j].Addr] = true
 			}
 		}
 		if result == nil {
@@ -71,9 +71,10 @@ func udp(c *compiled) map[dataplane.Target]map[netip.AddrPort]bool {
 	return result
 }
 
-// flush makes the kernel forget the connections, and returns how many there
-// were. What was done is no longer stale.
-func (s stale) flush(ns int) (uint64, error) {
+// Flush makes the kernel forget the connections, and returns how many there
+// were. What was done is no longer stale. The network namespace is given as a file
+// descriptor; zero means the program's own.
+func (s Stale) Flush(ns int) (uint64, error) {
 	if len(s) == 0 {
 		return 0, nil
 	}
@@ -91,12 +92,12 @@ func (s stale) flush(ns int) (uint64, error) {
 		return 0, fmt.Errorf("forget stale connections: %w", err)
 	}
 	var total uint64
-	for i, f := range families {
-		filter := staleFilter{s, own, f == families[1]}
+	for i, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
+		filter := staleFilter{s, own, i == 1}
 		if !filter.any() {
 			continue
 		}
-		n, err := handle.ConntrackDeleteFilters(netlink.ConntrackTable, [2]netlink.InetFamily{unix.AF_INET, unix.AF_INET6}[i], filter)
+		n, err := handle.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter)
 		total += uint64(n)
 		if err != nil {
 			return total, fmt.Errorf("forget stale connections: %w", err)
@@ -126,7 +127,7 @@ func addrOf(ip net.IP) netip.Addr {
 
 // staleFilter picks stale connections of one family.
 type staleFilter struct {
-	stale stale
+	stale Stale
 	own   map[netip.Addr]bool
 	ipv6  bool
 }
