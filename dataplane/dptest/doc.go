@@ -14,5 +14,9 @@
 // Client and n2 reach each other directly, so that an answer to a connection
 // that was not masqueraded, but had to be, goes astray and the test sees it.
 //
-// Start reading at Run, then cases.
+// A Fleet has several nodes, each with a driver, behind a router that spreads the
+// client's connections over them and that nodes leave while connections are open: what only
+// drivers that work alike can show. Broken connections and failed requests are counted.
+//
+// Start reading at Run, then cases; for fleets at NewFleet.
 package dptest

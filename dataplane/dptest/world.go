@@ -113,20 +113,29 @@ func (b *worldBuilder) plug(segment, ns *netns.NS, n int, addrs ...netip.Addr) {
 	}
 }
 
-// pod gives a node a pod, as routing CNIs do: a cable, the gateway's address on
-// each of the node's ends, and a route for the pod's own.
+// pod gives a node a pod of the World.
 func (b *worldBuilder) pod(node, pod *netns.NS, device string, net int, place Place) {
 	b.t.Helper()
 	b.do(netns.Veth(node, device, pod, "eth0"))
 	for _, f := range Families {
-		own, gateway := f.Addrs[place], f.Gateways[net]
-		full := own.BitLen()
-		b.do(
-			node.AddAddr(device, netip.PrefixFrom(gateway, full)), node.AddLinkRoute(netip.PrefixFrom(own, full), device),
-			pod.AddAddr("eth0", netip.PrefixFrom(own, full)), pod.AddLinkRoute(netip.PrefixFrom(gateway, full), "eth0"),
-			pod.AddRoute(netip.PrefixFrom(f.any, 0), gateway),
-		)
+		b.podAddr(node, pod, device, f.Addrs[place], f.Gateways[net])
 	}
+}
+
+// podAddr gives a pod an address, as routing CNIs do: the gateway's address on
+// each of the node's ends, and a route for the pod's own.
+func (b *worldBuilder) podAddr(node, pod *netns.NS, device string, own, gateway netip.Addr) {
+	b.t.Helper()
+	full := own.BitLen()
+	everything := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if own.Is6() {
+		everything = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	b.do(
+		node.AddAddr(device, netip.PrefixFrom(gateway, full)), node.AddLinkRoute(netip.PrefixFrom(own, full), device),
+		pod.AddAddr("eth0", netip.PrefixFrom(own, full)), pod.AddLinkRoute(netip.PrefixFrom(gateway, full), "eth0"),
+		pod.AddRoute(everything, gateway),
+	)
 }
 
 // serve answers on TCP and UDP with a line that tells the own address and the

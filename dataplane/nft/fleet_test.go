@@ -1,0 +1,14 @@
+package nft_test
+
+import (
+	"testing"
+
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/dataplane/dptest"
+)
+
+func newMember(netns int, _ string) dataplane.Driver { return newDriver(netns) }
+
+func TestNATBreaksHalf(t *testing.T) {
+	dptest.RunNAT(t, dptest.NewFleet(t, dptest.FleetOptions{}, newMember))
+}
