@@ -19,6 +19,9 @@
 // data plane takes (Kubernetes documentation, "Virtual IPs and Service
 // Proxies", and KEP-1669 for endpoints that terminate).
 //
+// Fleet is the Models of several nodes: where a packet of mode direct goes from the
+// node that it reaches, and who gets it at last.
+//
 // Invariants: the last Snapshot alone decides what a State holds (but for a Node
 // object that is gone: the node stays as it was); a State is immutable and shares
 // with the one before what did not change; no two frontends of a State have the

@@ -20,6 +20,8 @@ type Model struct {
 	affinity map[affinityKey]sticky
 	status   DriverStatus
 	random   *rand.Rand
+
+	connections map[connection]Answer // accepted ones
 }
 
 type entry struct {
@@ -47,6 +49,8 @@ func NewModel(seed uint64) *Model {
 		affinity: map[affinityKey]sticky{},
 		status:   DriverStatus{Driver: "model"},
 		random:   rand.New(rand.NewPCG(seed, 0)),
+
+		connections: map[connection]Answer{},
 	}
 }
 
@@ -116,19 +120,35 @@ func (m *Model) Status() DriverStatus {
 	return m.status
 }
 
-// Where answers where a new connection's first packet may go.
+// Where answers where a packet may go of whose connection this node remembers
+// nothing, as of a new one's first.
 func (m *Model) Where(p Packet) Answer {
 	answer, _, _ := m.where(p)
 	return answer
 }
 
-// Send is Where with one backend chosen, and remembered where the Service has
-// session affinity.
+// Send is Where with one backend chosen, and remembered: for the connection, and
+// for the client where the Service has session affinity.
 func (m *Model) Send(now time.Time, p Packet) Answer {
 	answer, group, service := m.where(p)
+	if answer.Action == Forward && answer.As == ForwardedOn {
+		return answer // as an ingress the node remembers nothing
+	}
+	if was, ok := m.known(p, group); ok {
+		return was
+	}
 	if answer.Action != Accept {
 		return answer
 	}
+	answer = m.choose(now, p, answer, group, service)
+	if p.SrcPort != 0 && !p.Error {
+		m.connections[p.connection()] = answer
+	}
+	return answer
+}
+
+// choose picks one of an answer's backends.
+func (m *Model) choose(now time.Time, p Packet, answer Answer, group *Group, service *Service) Answer {
 	chosen := answer.Backends[m.random.IntN(len(answer.Backends))]
 	if group.Affinity > 0 {
 		key := affinityKey{service.Name, group.Key(), p.Src}
@@ -171,6 +191,11 @@ func (m *Model) where(p Packet) (Answer, *Group, *Service) {
 		i = e.frontend.Inside
 	}
 	group := &e.service.Groups[i]
+	if e.frontend.Direct && !inside {
+		answer = m.direct(p, group)
+		answer.Service = e.service.Name
+		return answer, group, e.service
+	}
 	if len(group.Backends) == 0 {
 		answer.Action = group.Empty
 		return answer, nil, nil
