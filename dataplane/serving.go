@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,22 +29,27 @@ type Serving struct {
 	Frontends []Served `json:"frontends,omitempty"`
 }
 
+// Equal reports whether both say the same.
+func (s *Serving) Equal(other *Serving) bool {
+	return s.Name == other.Name && s.Digest == other.Digest && s.Elsewhere == other.Elsewhere && slices.Equal(s.Frontends, other.Frontends)
+}
+
 // Served is a frontend in the kernel.
 type Served struct {
 	Addr     netip.Addr      `json:"addr"`
 	Protocol pharos.Protocol `json:"protocol"`
 	Port     uint16          `json:"port"`
 
-	// Backends are the endpoints that get new connections from outside, Local those
-	// of them on the node itself.
+	// Backends are the endpoints that get new connections from outside. Local are those
+	// of the node itself that get connections, be it only the ones that they have.
 	Backends int `json:"backends"`
 	Local    int `json:"local"`
 }
 
-// ServingOf returns what a kernel holds that holds a plan. plan may be nil: nothing
+// ServingOf returns what the kernel of a node holds that holds a plan. plan may be nil: nothing
 // is planned. endpoints may be nil: there are none. The result is nil for a Service
 // that is not of type LoadBalancer or has no address.
-func ServingOf(service *pharos.Service, endpoints *pharos.Endpoints, plan *Service) *Serving {
+func ServingOf(node string, service *pharos.Service, endpoints *pharos.Endpoints, plan *Service) *Serving {
 	if service == nil || service.Type != pharos.LoadBalancer || len(service.Ingress) == 0 {
 		return nil
 	}
@@ -57,10 +63,19 @@ func ServingOf(service *pharos.Service, endpoints *pharos.Endpoints, plan *Servi
 			continue
 		}
 		served := Served{Addr: f.Addr, Protocol: f.Protocol, Port: f.Target.Port}
-		for _, b := range plan.Groups[f.Outside].Backends {
-			served.Backends++
+		g := &plan.Groups[f.Outside]
+		served.Backends = len(g.Backends)
+		for _, b := range g.Backends {
 			if b.Local {
 				served.Local++
+			}
+		}
+		if f.Direct && g.Table != nil {
+			served.Local = 0
+			for i := range g.Table.Owners {
+				if g.Table.Owners[i].Node == node {
+					served.Local++
+				}
 			}
 		}
 		s.Frontends = append(s.Frontends, served)

@@ -53,7 +53,7 @@ func TestServingOf(t *testing.T) {
 			s.ExternalLocal, e.Backends[0].Ready, e.Backends[0].Serving = true, false, false
 		}, "192.0.2.1:80 1 backends, 1 local"},
 		{"another proxy's", dataplane.Options{Node: "n1", Beside: true}, nil, "elsewhere"},
-		{"direct, beside another proxy", dataplane.Options{Node: "n1", Beside: true}, func(s *pharos.Service, _ *pharos.Endpoints) { s.Mode = pharos.Direct }, "192.0.2.1:80 2 backends, 1 local"},
+		{"direct, beside another proxy", dataplane.Options{Node: "n1", Beside: true}, func(s *pharos.Service, _ *pharos.Endpoints) { s.Mode = pharos.Direct }, "192.0.2.1:80 2 backends, 2 local"},
 		{"without an address", dataplane.Options{Node: "n1"}, func(s *pharos.Service, _ *pharos.Endpoints) { s.Ingress = nil }, "nothing"},
 		{"no load balancer", dataplane.Options{Node: "n1"}, func(s *pharos.Service, _ *pharos.Endpoints) { s.Type = pharos.ClusterIP }, "nothing"},
 	} {
@@ -62,7 +62,7 @@ func TestServingOf(t *testing.T) {
 			if c.set != nil {
 				c.set(s, e)
 			}
-			serving := dataplane.ServingOf(s, e, planOf(c.options, s, e))
+			serving := dataplane.ServingOf(c.options.Node, s, e, planOf(c.options, s, e))
 			got := "nothing"
 			if serving != nil {
 				got = ""

@@ -87,6 +87,7 @@ type Proxy struct {
 	mu      sync.Mutex
 	state   *dataplane.State // in the kernel, or to be
 	status  Status           // without Services and HealthChecks
+	serving serving
 	lastErr string
 }
 
@@ -106,6 +107,7 @@ func New(opts Options, edge Edge) (*Proxy, error) {
 		opts: opts, edge: edge, log: edge.Log,
 		planner: dataplane.NewPlanner(dataplane.Options{Node: opts.Node, PodCIDRs: opts.PodCIDRs, NodePorts: opts.NodePorts}),
 		state:   &dataplane.State{},
+		serving: serving{snapshot: &pharos.Snapshot{}, state: &dataplane.State{}, changed: make(chan struct{})},
 		status: Status{
 			Node: opts.Node, Since: time.Now(), Driver: edge.Driver.Status(),
 			Problem: why.Reason{Code: why.NotSynced},
@@ -175,6 +177,9 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 	if err := p.edge.Driver.Apply(ctx, state); err != nil {
 		return err
 	}
+	p.mu.Lock()
+	p.serving.applied(snapshot, state)
+	p.mu.Unlock()
 	p.checks.set(state)
 	if !verify {
 		return nil

@@ -81,7 +81,7 @@ func runProxy(ctx context.Context, f proxyFlags) error {
 	set := metrics.New(version.Version)
 	set.Proxy(role.Summary, role.Healthy)
 	parts := []task.Part{source.Run, recorder.Run, role.Run}
-	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status))...)
+	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{servingPath, localapi.Stream(servingFollowers, role.Tell)})...)
 	log.Info("proxy started", "version", version.Version, "node", f.node, "driver", driver.Name())
 	return task.Run(ctx, parts...)
 }

@@ -1,0 +1,99 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/proxy"
+)
+
+// balanced makes the Service of web one of type LoadBalancer.
+func balanced(s *pharos.Snapshot) {
+	web(s)
+	old, _ := s.Services.Get(webName)
+	is := *old
+	is.Type, is.Ingress = pharos.LoadBalancer, []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	s.Services = s.Services.With(webName, &is)
+}
+
+// follower writes down what it is told.
+type follower struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (f *follower) hear(told ...proxy.Told) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range told {
+		switch {
+		case t.Format != 0:
+			f.lines = append(f.lines, fmt.Sprintf("format %d", t.Format))
+		case t.Serving != nil:
+			f.lines = append(f.lines, fmt.Sprintf("%s: %d backends", t.Serving.Name, t.Serving.Frontends[0].Backends))
+		case t.Gone != nil:
+			f.lines = append(f.lines, fmt.Sprintf("%s is gone", *t.Gone))
+		case t.Whole:
+			f.lines = append(f.lines, "whole")
+		default:
+			f.lines = append(f.lines, "alive")
+		}
+	}
+	return nil
+}
+
+func (f *follower) want(t *testing.T, lines ...string) {
+	t.Helper()
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fmt.Sprint(f.lines) != fmt.Sprint(lines) {
+		t.Errorf("told %q, want %q", f.lines, lines)
+	}
+	f.lines = nil
+}
+
+// What is told is what the kernel took, not what is planned: nothing before the
+// first plan is in the kernel, nothing while it refuses.
+func TestTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d := newSource(), newDriver()
+		p := start(t, proxy.Options{}, proxy.Edge{Source: s, Driver: d, Kernel: rightKernel()})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var f, late follower
+		go p.Tell(ctx, f.hear)
+		f.want(t)
+		d.mu.Lock()
+		d.fail = errors.New("no")
+		d.mu.Unlock()
+		s.set(balanced)
+		f.want(t)
+		d.mu.Lock()
+		d.fail = nil
+		d.mu.Unlock()
+		<-time.After(time.Second)
+		f.want(t, fmt.Sprintf("format %d", dataplane.DigestFormat), "default/web: 1 backends", "whole")
+		s.set(pods(3))
+		f.want(t, "default/web: 3 backends")
+		s.set(func(s *pharos.Snapshot) { s.Nodes = s.Nodes.With("n9", &pharos.Node{Name: "n9"}) })
+		f.want(t)
+		<-time.After(proxy.ServingPulse - time.Second)
+		f.want(t, "alive")
+		go p.Tell(ctx, late.hear)
+		late.want(t, fmt.Sprintf("format %d", dataplane.DigestFormat), "default/web: 3 backends", "whole")
+		s.set(func(s *pharos.Snapshot) { s.Services = s.Services.Without(webName) })
+		f.want(t, "default/web is gone")
+		if err := p.Tell(ctx, func(...proxy.Told) error { return errors.New("nobody reads") }); err == nil {
+			t.Error("an error of emit does not end Tell")
+		}
+	})
+}
