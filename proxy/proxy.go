@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,15 +57,29 @@ type Options struct {
 	Check bool
 
 	// Verify is how often the kernel is compared with what it should hold; zero
-	// means a minute.
+	// means twice a second, which costs next to nothing while nobody touches it.
 	Verify time.Duration
+
+	// Mode is how Services are carried that don't ask for one; the zero value
+	// means NAT.
+	Mode pharos.DataPlaneMode
+
+	// Beside has the proxy carry direct frontends alone: kube-proxy, or whoever
+	// is in its place, does everything else.
+	Beside bool
+
+	// Chosen says why Edge.Driver is the one that is used, for Status to tell.
+	Chosen why.Trail
 }
 
 // Edge is where a proxy touches the world.
 type Edge struct {
-	Source   Source
-	Driver   dataplane.Driver
-	Kernel   Kernel
+	Source Source
+	Driver dataplane.Driver
+	Kernel Kernel
+	// Former are drivers that an earlier process may have used: what they left is
+	// removed once Driver serves in their place.
+	Former   []dataplane.Driver
 	Recorder Recorder     // nil tells nobody
 	Listener Listener     // nil means package net's
 	Log      *slog.Logger // nil discards
@@ -76,12 +91,17 @@ const (
 	retryLast  = 5 * time.Second
 )
 
+// repairLog is how often at most the log tells of repairs.
+const repairLog = 10 * time.Second
+
 // Proxy is the role. Its methods may be called from any goroutine.
 type Proxy struct {
 	opts    Options
 	edge    Edge
 	log     *slog.Logger
 	planner *dataplane.Planner // Run's own
+	former  []dataplane.Driver // Run's own: those whose leftovers are still there
+	told    time.Time          // Run's own: when the log told of a repair
 	checks  *health
 
 	mu      sync.Mutex
@@ -96,7 +116,8 @@ func New(opts Options, edge Edge) (*Proxy, error) {
 	if opts.Node == "" {
 		return nil, errors.New("the proxy has to be told its node's name")
 	}
-	opts.Verify = cmp.Or(opts.Verify, time.Minute)
+	opts.Verify = cmp.Or(opts.Verify, 500*time.Millisecond)
+	opts.Mode = cmp.Or(opts.Mode, pharos.NAT)
 	if edge.Log == nil {
 		edge.Log = slog.New(slog.DiscardHandler)
 	}
@@ -105,11 +126,15 @@ func New(opts Options, edge Edge) (*Proxy, error) {
 	}
 	p := &Proxy{
 		opts: opts, edge: edge, log: edge.Log,
-		planner: dataplane.NewPlanner(dataplane.Options{Node: opts.Node, PodCIDRs: opts.PodCIDRs, NodePorts: opts.NodePorts}),
+		planner: dataplane.NewPlanner(dataplane.Options{
+			Node: opts.Node, PodCIDRs: opts.PodCIDRs, NodePorts: opts.NodePorts, Mode: opts.Mode, Beside: opts.Beside,
+		}),
+		former:  slices.Clone(edge.Former),
 		state:   &dataplane.State{},
 		serving: serving{snapshot: &pharos.Snapshot{}, state: &dataplane.State{}, changed: make(chan struct{})},
 		status: Status{
 			Node: opts.Node, Since: time.Now(), Driver: edge.Driver.Status(),
+			Mode: opts.Mode, Beside: opts.Beside, Chosen: opts.Chosen,
 			Problem: why.Reason{Code: why.NotSynced},
 		},
 	}
@@ -181,14 +206,28 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 	p.serving.applied(snapshot, state)
 	p.mu.Unlock()
 	p.checks.set(state)
+	p.removeFormer(ctx)
 	if !verify {
 		return nil
 	}
 	repaired, err := p.edge.Driver.Verify(ctx)
-	if repaired {
-		p.log.Warn("somebody changed the data plane; repaired", "driver", p.edge.Driver.Name())
+	if now := time.Now(); repaired && now.Sub(p.told) >= repairLog {
+		p.told = now
+		p.log.Warn("somebody changed the data plane; repaired", "driver", p.edge.Driver.Name(), "repairs", p.edge.Driver.Status().Repaired)
 	}
 	return err
+}
+
+// removeFormer takes away what other drivers left, now that the one that is used
+// serves: never before, so that no packet falls between two. It is tried once;
+// what is left over does no harm but to those who read the kernel's tables.
+func (p *Proxy) removeFormer(ctx context.Context) {
+	for _, d := range p.former {
+		if err := d.Remove(ctx); err != nil {
+			p.log.Warn("what another driver may have left was not removed", "driver", d.Name(), "err", err)
+		}
+	}
+	p.former = nil
 }
 
 // note keeps how the last reconcile went, and logs what is new about it.

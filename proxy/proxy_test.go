@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -508,4 +509,40 @@ func TestNodeNameIsNeeded(t *testing.T) {
 	if _, err := proxy.New(proxy.Options{}, proxy.Edge{}); err == nil {
 		t.Error("a proxy without a node was made")
 	}
+}
+
+// What another driver left goes when the one in its place serves, once, and not
+// before.
+func TestFormerDriverIsRemovedAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d, former := newSource(), newDriver(), newDriver()
+		d.fail = errors.New("not yet")
+		gone := &leaver{driver: former}
+		p := start(t, proxy.Options{Verify: time.Minute}, proxy.Edge{Source: s, Driver: d, Former: []dataplane.Driver{gone}, Kernel: rightKernel()})
+		s.set(web)
+		<-time.After(10 * time.Second)
+		synctest.Wait()
+		if n := gone.removed.Load(); n != 0 || p.Status().Ready {
+			t.Fatalf("removed %d times before anything is in its place", n)
+		}
+		d.mu.Lock()
+		d.fail = nil
+		d.mu.Unlock()
+		<-time.After(3 * time.Minute)
+		synctest.Wait()
+		if n := gone.removed.Load(); n != 1 || !p.Status().Ready {
+			t.Errorf("removed %d times", n)
+		}
+	})
+}
+
+// leaver is a driver that may be removed.
+type leaver struct {
+	*driver
+	removed atomic.Int32
+}
+
+func (l *leaver) Remove(context.Context) error {
+	l.removed.Add(1)
+	return errors.New("nothing of it is there")
 }

@@ -20,6 +20,10 @@ type Status struct {
 	Problem  why.Reason             `json:"problem"`  // why it is not
 	Driver   dataplane.DriverStatus `json:"driver"`
 
+	Mode   pharos.DataPlaneMode `json:"mode,omitempty"`   // of Services that ask for none
+	Beside bool                 `json:"beside,omitempty"` // direct frontends alone; another proxy does the rest
+	Chosen why.Trail            `json:"chosen,omitempty"` // why this driver
+
 	Sysctls      []Sysctl      `json:"sysctls"`
 	HealthChecks []HealthCheck `json:"healthChecks,omitempty"`
 	Services     []Service     `json:"services"` // by name
@@ -91,6 +95,7 @@ func (p *Proxy) Status() Status {
 type Summary struct {
 	Ready    bool
 	Services int
+	Mode     pharos.DataPlaneMode
 	Driver   dataplane.DriverStatus
 	Sysctls  []Sysctl
 }
@@ -100,7 +105,7 @@ func (p *Proxy) Summary() Summary {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Summary{
-		Ready: p.status.Ready, Services: p.state.Services.Len(),
+		Ready: p.status.Ready, Services: p.state.Services.Len(), Mode: p.status.Mode,
 		Driver: p.edge.Driver.Status(), Sysctls: slices.Clone(p.status.Sysctls),
 	}
 }

@@ -61,6 +61,8 @@ const (
 	DataPlaneRefused // the kernel does not take what was planned
 	DataPlaneModeInvalid
 	DrainInvalid
+	DriverChosen      // the mechanism that the data plane uses
+	DriverUnavailable // a mechanism that this node can't use
 )
 
 type info struct {
@@ -114,6 +116,8 @@ var codes = [...]info{
 	FrontendTaken:               {"frontendTaken", true, "an older Service answers at the same address and port"},
 	DataPlaneRefused:            {"dataPlaneRefused", true, "the kernel does not take what was planned; it is tried again"},
 	DrainInvalid:                {"drainInvalid", true, "the node's drain annotation can't be read; the node is not drained"},
+	DriverChosen:                {"driverChosen", false, "the data plane uses this driver"},
+	DriverUnavailable:           {"driverUnavailable", false, "this node can't run the driver"},
 	DataPlaneModeInvalid:        {"dataPlaneModeInvalid", true, "the mode asked for does not exist; the default one holds"},
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/internal/lab"
 )
 
@@ -82,6 +83,23 @@ namespace of its own. It needs root, or a kernel that allows user namespaces.`,
 type labOptions struct {
 	until, input string
 	bare         bool
+	carry        labCarry
+}
+
+// labCarry are the flags that say how the lab's nodes carry packets.
+type labCarry struct{ driver, mode string }
+
+func (c *labCarry) add(cmd *cobra.Command) {
+	var names dataplaneFlags
+	cmd.Flags().StringVar(&c.driver, "dataplane", auto, "`driver` of the nodes' proxies: auto, "+strings.Join(names.names(), " or "))
+	cmd.Flags().StringVar(&c.mode, "mode", string(pharos.NAT), "how Services are carried that have no annotation pharoslb.io/dataplane-mode: nat or direct")
+}
+
+// set puts the flags into a lab's options.
+func (c *labCarry) set(o *lab.Options) error {
+	proxy := dataplaneFlags{driver: c.driver, mode: c.mode}
+	o.DataPlane, o.Mode = c.driver, c.mode
+	return proxy.check()
 }
 
 func (o *labOptions) add(cmd *cobra.Command) {
@@ -89,6 +107,7 @@ func (o *labOptions) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.bare, "bare", false, "leave the product and its configuration to you (--until fabric)")
 	cmd.Flags().StringVar(&o.input, "input", "", "`directory` of bgp.yaml, switch.conf and test.yaml (default: the walk-through's)")
 	cmd.MarkFlagsMutuallyExclusive("until", "bare")
+	o.carry.add(cmd)
 }
 
 func (o *labOptions) get() (lab.Options, error) {
@@ -103,7 +122,8 @@ func (o *labOptions) get() (lab.Options, error) {
 	if input == "" {
 		input = lab.FindInput(".")
 	}
-	return lab.Options{Until: until, Input: input}, nil
+	result := lab.Options{Until: until, Input: input}
+	return result, o.carry.set(&result)
 }
 
 // errInterrupted ends a command that its user interrupted.
@@ -122,7 +142,7 @@ the one before:
   fabric   the switch with switch.conf
   product  proxy, controller and speakers, Ready
   service  bgp.yaml and test.yaml, and the client is answered`,
-		Example: "  pharos lab up\n  pharos lab up --bare\n  pharos lab --name two up --input my-files",
+		Example: "  pharos lab up\n  pharos lab up --bare\n  pharos lab up --mode direct\n  pharos lab --name two up --input my-files",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := options.get()
@@ -153,7 +173,7 @@ the one before:
 
 // bringUp starts this program as the lab's supervisor.
 func bringUp(ctx context.Context, s lab.State, o lab.Options, progress func(phase, detail string)) error {
-	args := []string{"lab", "run", "--state", s.Dir, "--until", o.Until.String(), "--input", o.Input}
+	args := []string{"lab", "run", "--state", s.Dir, "--until", o.Until.String(), "--input", o.Input, "--dataplane", o.DataPlane, "--mode", o.Mode}
 	if o.Until >= lab.StageCluster {
 		binary, err := lab.EnsureControlPlane(ctx, ".", progress)
 		if err != nil {

@@ -26,6 +26,7 @@ const controlPlaneEnv = "PHAROS_CONTROLPLANE"
 
 func newLabDemo(which *labFlags) *cobra.Command {
 	var input string
+	var carry labCarry
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Perform the walk-through's ten steps in a lab of their own",
@@ -39,10 +40,14 @@ exit status says whether all steps succeeded.`,
 			if o.Input == "" {
 				o.Input = lab.FindInput(".")
 			}
+			if err := carry.set(&o); err != nil {
+				return err
+			}
 			return runDemo(cmd.Context(), which.state, o)
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "`directory` of bgp.yaml, switch.conf and test.yaml (default: the walk-through's)")
+	carry.add(cmd)
 	return cmd
 }
 

@@ -260,6 +260,13 @@ func showProxy(w io.Writer, st *proxy.Status, now time.Time) {
 		state = "not up to date for " + age(now, st.Since) + ", " + because(st.Problem)
 	}
 	fmt.Fprintf(w, "  Data plane:     %s, %s\n", st.Driver.Driver, state)
+	for _, r := range st.Chosen {
+		fmt.Fprintf(w, "                  %s\n", because(r))
+	}
+	fmt.Fprintf(w, "  Mode:           %s\n", carried(st))
+	if n := st.Driver.Repaired; n > 0 {
+		fmt.Fprintf(w, "  Repairs:        %d: somebody else changed what is Pharos's in the kernel\n", n)
+	}
 	for _, s := range st.Sysctls {
 		if s.Reason.Code != why.OK {
 			fmt.Fprintf(w, "  Node:           %s\n", because(s.Reason))
@@ -285,6 +292,16 @@ func showProxy(w io.Writer, st *proxy.Status, now time.Time) {
 		}
 	}
 	frontends.write(w)
+}
+
+// carried says which connections are carried, and how those of Services that don't
+// choose.
+func carried(st *proxy.Status) string {
+	text := fmt.Sprintf("%s, unless a Service chooses", st.Mode)
+	if st.Beside {
+		text += "; beside kube-proxy: load balancer and external IPs of Services in mode direct alone"
+	}
+	return text
 }
 
 // backends lists the first few, and counts the rest.

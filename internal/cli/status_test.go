@@ -94,7 +94,8 @@ func statuses() map[string]any {
 		},
 		"proxy": proxy.Status{
 			Node: "cy01-net112", Synced: true, Since: before(90 * time.Second), Problem: why.New(why.APIUnreachable, "no answer"),
-			Driver: dataplane.DriverStatus{Driver: "nftables"},
+			Driver: dataplane.DriverStatus{Driver: "nft", Repaired: 2}, Mode: pharos.NAT, Beside: true,
+			Chosen: why.Trail{why.New(why.DriverUnavailable, "ebpf can't run here: the kernel lacks tc"), why.New(why.DriverChosen, "nft, which this node's kernel can run")},
 			Services: []proxy.Service{{Name: name("ng-svc"), Frontends: []proxy.Frontend{
 				{Addr: ip("10.233.58.33"), Port: 80, Protocol: pharos.TCP, Kind: dataplane.ClusterIP, Action: dataplane.Accept,
 					Backends: []proxy.Backend{{Addr: ap("10.233.93.2:80")}, {Addr: ap("10.233.64.2:80")}, {Addr: ap("10.233.64.3:80")}, {Addr: ap("10.233.64.4:80")}, {Addr: ap("10.233.64.5:80")}, {Addr: ap("10.233.64.6:80")}}},

@@ -54,6 +54,10 @@ type Options struct {
 	Input string
 	// Topology is the addressing plan; nil is the walk-through's.
 	Topology *Topology
+	// DataPlane is the driver of the proxies and Mode how they carry Services that
+	// don't choose, as `pharos proxy` has them; empty is what deploy/pharos-proxy.yaml
+	// has.
+	DataPlane, Mode string
 	// Pharos is the product's binary; empty is the running program.
 	Pharos string
 	// ControlPlane is the file of pharos-controlplane; empty looks for it as

@@ -31,9 +31,18 @@ const VIP = "172.19.100.1"
 const placeholder = "api-server.invalid"
 
 // ProxyCommand applies deploy/pharos-proxy.yaml with the API server's own
-// address, as the file asks its user to.
+// address and the lab's options, as the file asks its user to.
 func (l *Lab) ProxyCommand() string {
-	return fmt.Sprintf("sed s/%s/%s/ deploy/pharos-proxy.yaml | kubectl apply -f -", placeholder, l.opts.Topology.Control)
+	edit := fmt.Sprintf("s/%s/%s/", placeholder, l.opts.Topology.Control)
+	for _, flag := range [][3]string{{"--dataplane", "auto", l.opts.DataPlane}, {"--mode", "nat", l.opts.Mode}} {
+		if flag[2] != "" && flag[2] != flag[1] {
+			edit += fmt.Sprintf(" -e s/%s=%s/%s=%s/", flag[0], flag[1], flag[0], flag[2])
+		}
+	}
+	if strings.Contains(edit, " ") {
+		edit = "-e " + edit
+	}
+	return fmt.Sprintf("sed %s deploy/pharos-proxy.yaml | kubectl apply -f -", edit)
 }
 
 // layOut makes the directory that Shell runs in: the input, unchanged, and the

@@ -11,6 +11,7 @@ import (
 func (s *Set) Proxy(summary func() proxy.Summary, healthy func() error) {
 	c := &scrape{}
 	ready := c.desc("pharos_proxy_ready", "Whether the data plane does what the newest state of the cluster asks for.")
+	info := c.desc("pharos_proxy_info", "Always 1; the labels tell the driver that the data plane uses, and the mode of Services that ask for none.", "driver", "mode")
 	services := c.desc("pharos_proxy_services", "Services that the data plane serves.")
 	applied := c.desc("pharos_proxy_transactions_total", "Transactions with the kernel that changed something.")
 	written := c.desc("pharos_proxy_objects_total", "Objects of the kernel written and removed.", "operation")
@@ -29,6 +30,7 @@ func (s *Set) Proxy(summary func() proxy.Summary, healthy func() error) {
 			}
 		}
 		emit(ready, gauge, boolean(st.Ready))
+		emit(info, gauge, 1, st.Driver.Driver, string(st.Mode))
 		emit(services, gauge, float64(st.Services))
 		emit(applied, counter, float64(st.Driver.Applied))
 		emit(written, counter, float64(st.Driver.Added), "add")

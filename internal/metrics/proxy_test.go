@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
 	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/why"
@@ -16,8 +17,8 @@ func TestProxy(t *testing.T) {
 	s := New("v1.2.3")
 	s.Proxy(func() proxy.Summary {
 		return proxy.Summary{
-			Ready: true, Services: 3,
-			Driver:  dataplane.DriverStatus{Applied: 5, Added: 120, Removed: 20, Repaired: 1, Failed: 2, Flushed: 4, LastDuration: 1500 * time.Microsecond},
+			Ready: true, Services: 3, Mode: pharos.Direct,
+			Driver:  dataplane.DriverStatus{Driver: "nft", Applied: 5, Added: 120, Removed: 20, Repaired: 1, Failed: 2, Flushed: 4, LastDuration: 1500 * time.Microsecond},
 			Sysctls: []proxy.Sysctl{{}, {Reason: why.New(why.SysctlWrong, "x")}},
 		}
 	}, func() error { return unhealthy })

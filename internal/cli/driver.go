@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/dataplane/nft"
+	"github.com/pharoslb/pharos/why"
+)
+
+// auto leaves the choice of the driver to what the kernel can.
+const auto = "auto"
+
+// dataplaneFlags choose how packets are carried.
+type dataplaneFlags struct {
+	driver string
+	mode   string
+	beside bool
+}
+
+func (f *dataplaneFlags) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&f.driver, "dataplane", auto, "`driver`: "+strings.Join(f.names(), ", ")+", or auto: the first of them that this node's kernel can run")
+	flags.StringVar(&f.mode, "mode", string(pharos.NAT), "how Services are carried that have no annotation pharoslb.io/dataplane-mode: nat or direct")
+	flags.BoolVar(&f.beside, "beside-kube-proxy", false, "carry load balancer and external IPs of Services in mode direct, and leave the rest to the kube-proxy that runs here")
+}
+
+// mechanism is a driver that users may choose.
+type mechanism struct {
+	name  string
+	probe func() error // what keeps it from running here
+	open  func() dataplane.Driver
+}
+
+// mechanisms are the drivers, in the order in which auto tries them.
+func (f *dataplaneFlags) mechanisms() []mechanism {
+	return []mechanism{
+		{"nft", func() error { return nil }, func() dataplane.Driver { return nft.New(nft.Options{}) }},
+	}
+}
+
+func (f *dataplaneFlags) names() []string {
+	var names []string
+	for _, m := range f.mechanisms() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+func (f *dataplaneFlags) check() error {
+	if f.driver != auto && !slices.Contains(f.names(), f.driver) {
+		return fmt.Errorf("--dataplane %q is neither auto nor one of %s", f.driver, strings.Join(f.names(), ", "))
+	}
+	if f.mode != string(pharos.NAT) && f.mode != string(pharos.Direct) {
+		return fmt.Errorf("--mode %q is neither nat nor direct", f.mode)
+	}
+	return nil
+}
+
+// open chooses a driver. It returns those, too, that an earlier process may have
+// used in its place, and why it is this one.
+func (f *dataplaneFlags) open() (driver dataplane.Driver, former []dataplane.Driver, chosen why.Trail, err error) {
+	var candidates []dataplane.Candidate
+	for _, m := range f.mechanisms() {
+		if f.driver == auto || f.driver == m.name {
+			candidates = append(candidates, dataplane.Candidate{Name: m.name, Missing: m.probe()})
+		}
+	}
+	name, chosen, err := dataplane.Choose(candidates...)
+	if err != nil {
+		if f.driver != auto {
+			err = fmt.Errorf("%w; with --dataplane=auto another one is chosen", err)
+		}
+		return nil, nil, chosen, err
+	}
+	for _, m := range f.mechanisms() {
+		if m.name == name {
+			driver = m.open()
+		} else {
+			former = append(former, m.open())
+		}
+	}
+	return driver, former, chosen, nil
+}
+
+// remove takes away what any driver left in the kernel.
+func (f *dataplaneFlags) remove(ctx context.Context) error {
+	var errs []error
+	for _, m := range f.mechanisms() {
+		errs = append(errs, m.open().Remove(ctx))
+	}
+	return errors.Join(errs...)
+}
