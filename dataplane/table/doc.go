@@ -15,14 +15,17 @@
 //
 // Each slot is given by rendezvous (highest random weight): every endpoint has a
 // rank in every slot, Current is the best that takes new connections, Previous the
-// best other one. So an endpoint that comes takes its share from all others and one that goes leaves
-// it to them, and nothing else moves; and whose a slot was before needs no memory,
-// because it is who is next in rank.
+// best other one. So an endpoint that comes takes its share from all others and one
+// that goes leaves it to them, and nothing else moves; and whose a slot was before
+// needs no memory, because it is who is next in rank. Why so, how even that is, and
+// where it ends: ADR 11.
 //
 // Invariants: equal endpoints give equal tables, in whatever order they are given,
 // on every machine and in every version (golden vectors). Hash is bit for bit what
 // the kernel's jhash makes of the same bytes (include/linux/jhash.h), so that nft,
-// eBPF and this package agree.
+// eBPF and this package agree (golden values of a kernel).
 //
-// Start reading at New, then Hash.
+// With costs by what differs, New by how much there is; both give the same table.
+//
+// Start reading at New, then contest, ranker and Hash.
 package table

@@ -17,22 +17,32 @@ const Seed = 0x7068726f
 // concatenates; scaled to Size as by reciprocal_scale.
 func Hash(client netip.Addr, port uint16) int {
 	var buffer [20]byte
-	key := append(buffer[:0], client.AsSlice()...)
-	if port != 0 {
-		key = binary.BigEndian.AppendUint16(key, port)
-		key = append(key, 0, 0)
+	return int(uint64(jhash(hashed(buffer[:0], client, port), Seed)) * Size >> 32)
+}
+
+// hashed appends what is hashed to b.
+func hashed(b []byte, client netip.Addr, port uint16) []byte {
+	if client.Is4() {
+		a := client.As4()
+		b = append(b, a[:]...)
+	} else {
+		a := client.As16()
+		b = append(b, a[:]...)
 	}
-	return int(uint64(jhash(key, Seed)) * Size >> 32)
+	if port != 0 {
+		b = append(binary.BigEndian.AppendUint16(b, port), 0, 0)
+	}
+	return b
 }
 
 // jhash is Jenkins's lookup3 as the kernel has it, over at most 12 bytes more
 // than it has left at its end. Its words are of the machine's byte order; like
 // the kernels that Pharos runs on, little-endian.
-func jhash(key []byte, seed uint32) uint32 {
-	a := 0xdeadbeef + uint32(len(key)) + seed
+func jhash(data []byte, seed uint32) uint32 {
+	a := 0xdeadbeef + uint32(len(data)) + seed
 	b, c := a, a
-	word := func(i int) uint32 { return binary.LittleEndian.Uint32(key[4*i:]) }
-	for len(key) > 12 {
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(data[4*i:]) }
+	for len(data) > 12 {
 		a, b, c = a+word(0), b+word(1), c+word(2)
 		a = (a - c) ^ bits.RotateLeft32(c, 4)
 		c += b
@@ -46,9 +56,9 @@ func jhash(key []byte, seed uint32) uint32 {
 		a += c
 		c = (c - b) ^ bits.RotateLeft32(b, 4)
 		b += a
-		key = key[12:]
+		data = data[12:]
 	}
-	switch len(key) { // whole words: addresses and padded ports
+	switch len(data) { // whole words: addresses and padded ports
 	case 12:
 		a, b, c = a+word(0), b+word(1), c+word(2)
 	case 8:

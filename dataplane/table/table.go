@@ -9,8 +9,11 @@ import (
 )
 
 // Size is the number of slots of every table. All nodes of a cluster have to
-// have the same.
-const Size = 1024
+// have the same, or connections break while they don't.
+const (
+	Size     = 1 << sizeBits
+	sizeBits = 9
+)
 
 // None is the index of an owner that there isn't.
 const None = 0xffff
@@ -23,6 +26,10 @@ const MaxOwners = None
 type Endpoint struct {
 	Addr netip.AddrPort
 	Node string // whose kernel delivers to it; empty if unknown
+
+	// Weight is its share of the slots in proportion to those of the others; zero
+	// counts as 1.
+	Weight uint16
 
 	// Draining endpoints keep the connections that they have and get no new ones,
 	// unless all are draining.
@@ -52,34 +59,34 @@ type Table struct {
 
 // New returns the table of the endpoints.
 func New(endpoints []Endpoint) *Table {
-	t := &Table{Owners: slices.Clone(endpoints)}
-	slices.SortFunc(t.Owners, func(a, b Endpoint) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Node, b.Node)) })
-	t.Owners = slices.CompactFunc(t.Owners, func(a, b Endpoint) bool { return a.Addr == b.Addr })
-	t.Owners = t.Owners[:min(len(t.Owners), MaxOwners)]
-	all := !slices.ContainsFunc(t.Owners, func(e Endpoint) bool { return !e.Draining })
-	seeds := make([]uint64, len(t.Owners))
-	for i, e := range t.Owners {
-		seeds[i] = seed(e.Addr.Addr())
-	}
+	t := &Table{Owners: normal(endpoints)}
+	c := newContest(t.Owners)
 	for s := range t.Slots {
-		slot := Slot{None, None}
-		var best, next uint64
-		for i, e := range t.Owners {
-			rank := mix(seeds[i] + uint64(s)*0x9e3779b97f4a7c15)
-			switch {
-			case (!e.Draining || all) && (slot.Current == None || rank > best):
-				if slot.Current != None && !t.Owners[slot.Current].Dead && (slot.Previous == None || best > next) {
-					slot.Previous, next = slot.Current, best
-				}
-				slot.Current, best = uint16(i), rank
-			case !e.Dead && (slot.Previous == None || rank > next):
-				slot.Previous, next = uint16(i), rank
-			}
-		}
-		t.Slots[s] = slot
+		t.Slots[s] = c.slot(s)
 	}
 	t.Generation = t.digest()
 	return t
+}
+
+// normal returns the endpoints as Table.Owners has them.
+func normal(endpoints []Endpoint) []Endpoint {
+	owners := slices.Clone(endpoints)
+	slices.SortFunc(owners, func(a, b Endpoint) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Weight, b.Weight),
+			order(a.Draining, b.Draining), order(a.Dead, b.Dead))
+	})
+	owners = slices.CompactFunc(owners, func(a, b Endpoint) bool { return a.Addr == b.Addr })
+	return owners[:min(len(owners), MaxOwners)]
+}
+
+func order(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // Equal reports whether both say the same.
@@ -97,28 +104,20 @@ func (t *Table) digest() uint64 {
 	for _, e := range t.Owners {
 		b, _ = e.Addr.AppendBinary(b[:0])
 		b = append(append(b, e.Node...), 0)
-		h.Write(b)
+		b = binary.BigEndian.AppendUint16(b, e.Weight)
+		h.Write(append(b, bit(e.Draining)|bit(e.Dead)<<1))
 	}
-	for _, s := range t.Slots {
-		b = binary.BigEndian.AppendUint16(b[:0], s.Current)
-		h.Write(binary.BigEndian.AppendUint16(b, s.Previous))
+	sum := h.Sum64()
+	for i := 0; i < Size; i += 2 {
+		a, b := t.Slots[i], t.Slots[i+1]
+		sum = mix(sum ^ (uint64(a.Current)<<48 | uint64(a.Previous)<<32 | uint64(b.Current)<<16 | uint64(b.Previous)))
 	}
-	return h.Sum64()
+	return sum
 }
 
-// seed is what makes the ranks of one endpoint differ from those of another. Its
-// port has no part in it: a client that sticks to a pod sticks to all its ports.
-func seed(a netip.Addr) uint64 {
-	b := a.As16()
-	return mix(mix(binary.BigEndian.Uint64(b[:8])) ^ binary.BigEndian.Uint64(b[8:]))
-}
-
-// mix is a bijection that spreads every bit over all others (the finalizer of
-// MurmurHash3's 64-bit variant).
-func mix(x uint64) uint64 {
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	x *= 0xc4ceb9fe1a85ec53
-	return x ^ x>>33
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }

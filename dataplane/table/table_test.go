@@ -79,14 +79,3 @@ func TestDeadAndFew(t *testing.T) {
 		t.Error("all drain and nobody is chosen:", s)
 	}
 }
-
-// Every slot is reached by the ports of one client.
-func TestHashSpreads(t *testing.T) {
-	seen := map[int]int{}
-	for port := 1; port <= 1<<16-1; port++ {
-		seen[Hash(netip.MustParseAddr("192.0.2.1"), uint16(port))]++
-	}
-	if len(seen) != Size {
-		t.Errorf("%d slots of %d are reached", len(seen), Size)
-	}
-}
