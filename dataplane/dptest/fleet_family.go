@@ -72,3 +72,6 @@ func (f *FleetFamily) index() int {
 	}
 	return 0
 }
+
+// Families are both address families of the Fleet.
+func (f *Fleet) Families() []*FleetFamily { return f.routes }

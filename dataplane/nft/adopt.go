@@ -75,6 +75,9 @@ type objects struct {
 // objects lists what l needs.
 func (l *live) objects() objects {
 	var o objects
+	if l.direct {
+		o.direct(l.devices)
+	}
 	for _, f := range families {
 		for _, s := range f.fixedSets() {
 			o.sets = append(o.sets, setOf{f, s.spec()})
@@ -106,7 +109,10 @@ func (l *live) objects() objects {
 // what the kernel holds. It reports false where a chain is hooked elsewhere or a
 // set of another kind: that can't be changed, only replaced.
 func (c *change) against(k *kernel, want objects) bool {
-	wanted := [2]map[string]bool{{}, {}}
+	var wanted [tables]map[string]bool
+	for i := range wanted {
+		wanted[i] = map[string]bool{}
+	}
 	c.sets, c.chains = nil, nil
 	for _, s := range want.sets {
 		wanted[s.family.index]["set "+s.spec.name] = true
@@ -132,7 +138,7 @@ func (c *change) against(k *kernel, want objects) bool {
 			c.chains = append(c.chains, ch)
 		}
 	}
-	for _, f := range families {
+	for _, f := range k.of {
 		for name := range k.sets[f.index] {
 			if !wanted[f.index]["set "+name] {
 				c.goneSets = append(c.goneSets, setOf{f, spec{name: name}})

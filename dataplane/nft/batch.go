@@ -49,13 +49,13 @@ func (b *batch) elements(all []element, add bool) {
 }
 
 func (b *batch) object(f *family, m netlink.Message, kind, name string) {
-	b.do(m, func() string { return fmt.Sprintf("%s %s %s %s", kind, f.name, tableName, name) })
+	b.do(m, func() string { return fmt.Sprintf("%s %s %s %s", kind, f.name, f.own, name) })
 }
 
 func (b *batch) rules(f *family, c *chain) {
 	for _, r := range c.rules {
 		b.do(f.newRule(c.name, r), func() string {
-			return fmt.Sprintf("rule %q of chain %s %s %s", f.comment(r), f.name, tableName, c.name)
+			return fmt.Sprintf("rule %q of chain %s %s %s", f.comment(r), f.name, f.own, c.name)
 		})
 		b.added++
 	}

@@ -15,6 +15,7 @@ import (
 type chain struct {
 	name     string
 	hook     *nftables.ChainHook // nil: only jumped to
+	device   string              // of an ingress hook
 	priority nftables.ChainPriority
 	nat      bool
 	rules    []rule
@@ -72,16 +73,21 @@ func (f *family) chains() []chain {
 		{name: "refuse-outside-node-ports", rules: f.empty(false, nodePortPath, nodePortInsidePath)},
 		{name: "serve-inside", rules: f.serve(true)},
 		{name: "serve-outside", rules: f.serve(false)},
-		{name: "guard", rules: []rule{
-			{"client is in loadBalancerSourceRanges", then(
-				f.target(frontendPath), f.load(f.saddr, reg(f.length(frontendPath))), f.in(allowed, 0), leave())},
-			{"client is not", drop()},
-		}},
+		f.guard(),
 		{name: "reject", rules: []rule{
 			{"TCP: reset", then(isProtocol(unix.IPPROTO_TCP), []term{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}})},
 			{"others: port unreachable", []term{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: f.portUnreachable()}}},
 		}},
 	}
+}
+
+// guard drops what comes from clients that are not admitted.
+func (f *family) guard() chain {
+	return chain{name: "guard", rules: []rule{
+		{"client is in loadBalancerSourceRanges", then(
+			f.target(frontendPath), f.load(f.saddr, reg(f.length(frontendPath))), f.in(allowed, 0), leave())},
+		{"client is not", drop()},
+	}}
 }
 
 // refuse decides about new connections that get no backend.

@@ -13,6 +13,11 @@ type live struct {
 	node     []element
 	shared   map[id]int      // how many frontends want an element of a shared set
 	classes  [2][paths][]int // numbers of backends that have a set and a rule, sorted
+
+	direct  bool // the tables of direct frontends are there
+	devices []string
+	tables  uint32 // number given to a table last
+	carried int    // Services with direct frontends
 }
 
 func newLive() *live {
@@ -22,6 +27,8 @@ func newLive() *live {
 // change is the difference between two contents of the kernel. Whatever is
 // removed goes first, so that a key may come back with another value.
 type change struct {
+	make        []*family // tables to be made, or made anew
+	drop        []*family // tables to be deleted
 	remove, add []element
 	sets        []setOf   // new ones
 	chains      []chainOf // new ones, or with other rules
@@ -161,18 +168,18 @@ func (c *change) stick(was, is *compiled) {
 		}
 	}
 	for k, ch := range oldChains {
-		c.goneChains = append(c.goneChains, chainOf{family: families[k.family], chain: ch})
+		c.goneChains = append(c.goneChains, chainOf{family: allFamilies[k.family], chain: ch})
 	}
 	for k, set := range oldSets {
-		c.goneSets = append(c.goneSets, setOf{families[k.family], set})
+		c.goneSets = append(c.goneSets, setOf{allFamilies[k.family], set})
 	}
 }
 
 // node notes the difference between two nodes' elements. Networks are told
 // anew as a whole: two neighbours may share a bound.
 func (c *change) node(l *live, is []element) {
-	for _, f := range families {
-		for _, s := range []setID{pods.in(f, 0), nodeAddrs.in(f, 0)} {
+	for _, f := range allFamilies {
+		for _, s := range networks(f) {
 			of := func(e element) bool { return e.set != s }
 			was, want := slices.DeleteFunc(slices.Clone(l.node), of), slices.DeleteFunc(slices.Clone(is), of)
 			if !slices.Equal(was, want) {
@@ -180,7 +187,38 @@ func (c *change) node(l *live, is []element) {
 			}
 		}
 	}
+	old := map[id]element{}
+	for _, e := range l.node {
+		if !e.set.networks() {
+			old[e.id()] = e
+		}
+	}
+	for _, e := range is {
+		if e.set.networks() {
+			continue
+		}
+		o, ok := old[e.id()]
+		delete(old, e.id())
+		if ok && o.same(&e) {
+			continue
+		}
+		if ok {
+			c.remove = append(c.remove, o)
+		}
+		c.add = append(c.add, e)
+	}
+	for _, e := range old {
+		c.remove = append(c.remove, e)
+	}
 	l.node = is
+}
+
+// networks returns a table's sets of networks.
+func networks(f *family) []setID {
+	if f.index >= len(families) {
+		return []setID{pods.in(f, 0)}
+	}
+	return []setID{pods.in(f, 0), nodeAddrs.in(f, 0)}
 }
 
 // batch turns the difference into a transaction.
@@ -190,6 +228,9 @@ func (c *change) batch(b *batch) *batch {
 			return cmp.Compare(x.set, y.set)
 		}
 		return cmp.Or(cmp.Compare(x.set, y.set), cmp.Compare(x.key, y.key), cmp.Compare(x.end, y.end))
+	}
+	for _, f := range c.make {
+		f.renew(b)
 	}
 	slices.SortStableFunc(c.remove, order)
 	slices.SortStableFunc(c.add, order)
@@ -221,7 +262,22 @@ func (c *change) batch(b *batch) *batch {
 		b.removed++
 	}
 	b.elements(c.add, true)
+	for _, f := range c.drop {
+		f.drop(b)
+	}
 	return b
+}
+
+// renew makes a table, and deletes it first if there is one.
+func (f *family) renew(b *batch) {
+	f.drop(b)
+	b.object(f, f.newTable(), "table", "")
+}
+
+// drop deletes a table. One that isn't there can't be deleted.
+func (f *family) drop(b *batch) {
+	b.object(f, f.newTable(), "table", "")
+	b.object(f, f.delTable(), "table", "")
 }
 
 // comments returns the rules' comments.

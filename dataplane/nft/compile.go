@@ -15,6 +15,7 @@ type compiled struct {
 	slots    map[dataplane.GroupKey][]netip.AddrPort
 	elements []element
 	stuck    []stuck
+	carried  map[dataplane.GroupKey]carried // of direct frontends
 }
 
 // planned returns what was compiled; nil, if nothing was.
@@ -33,8 +34,9 @@ type stuck struct {
 }
 
 // compile turns a Service into elements. The slots that its backends had before
-// decide where they stay, so that the difference is small.
-func compile(s *dataplane.Service, slots map[dataplane.GroupKey][]netip.AddrPort) *compiled {
+// decide where they stay, so that the difference is small; id numbers the tables of
+// direct frontends.
+func compile(s *dataplane.Service, slots map[dataplane.GroupKey][]netip.AddrPort, id func(dataplane.GroupKey) uint32) *compiled {
 	c := &compiled{service: s, slots: make(map[dataplane.GroupKey][]netip.AddrPort, len(s.Groups))}
 	for i := range s.Groups {
 		c.group(&s.Groups[i], slots[s.Groups[i].Key()])
@@ -42,6 +44,7 @@ func compile(s *dataplane.Service, slots map[dataplane.GroupKey][]netip.AddrPort
 	for i := range s.Frontends {
 		c.frontend(&s.Frontends[i])
 	}
+	c.direct(s, id)
 	return c
 }
 
@@ -99,10 +102,7 @@ func (c *compiled) frontend(fe *dataplane.Frontend) {
 		c.add(ownNode.on(general).in(f, 0), key, "", "")
 	}
 	if fe.Sources != nil {
-		c.add(guarded.in(f, 0), key, "", "")
-		for _, p := range fe.Sources {
-			c.elements = append(c.elements, element{set: allowed.in(f, 0), key: key + address(p.Addr()), end: key + address(lastOf(p))})
-		}
+		c.sources(f, key, fe.Sources)
 	}
 	switch fe.Kind {
 	case dataplane.ClusterIP:
@@ -114,11 +114,7 @@ func (c *compiled) frontend(fe *dataplane.Frontend) {
 
 // path adds what leads packets on one path from a frontend to a group.
 func (c *compiled) path(f *family, p path, key string, fe *dataplane.Frontend, g *dataplane.Group) {
-	name := c.service.Name.String()
-	if fe.Port != "" {
-		name += ":" + fe.Port
-	}
-	c.add(targets.on(p).in(f, 0), key, "", name+" "+fe.Kind.String())
+	c.add(targets.on(p).in(f, 0), key, "", c.comment(fe))
 	slots := c.slots[g.Key()]
 	switch {
 	case len(slots) == 0 && g.Empty == dataplane.Drop:

@@ -25,6 +25,7 @@ type Driver struct {
 	live   *live            // nil: what the kernel holds is to be read
 	seen   uint32           // generation of nftables that live was compared with, or is of its own making; 0: none
 	stale  conntrack.Stale  // connections to be forgotten
+	direct direct
 	status dataplane.DriverStatus
 }
 
@@ -37,7 +38,10 @@ type Options struct {
 
 // New returns a driver that has not touched the kernel yet.
 func New(options Options) *Driver {
-	return &Driver{netns: options.NetNS, socket: socket{netns: options.NetNS}, state: &dataplane.State{}, stale: conntrack.Stale{}, status: dataplane.DriverStatus{Driver: "nft"}}
+	return &Driver{
+		netns: options.NetNS, socket: socket{netns: options.NetNS}, state: &dataplane.State{}, stale: conntrack.Stale{},
+		direct: direct{network: network{netns: options.NetNS}, numbers: map[string]uint32{}}, status: dataplane.DriverStatus{Driver: "nft"},
+	}
 }
 
 // Name returns "nft".
@@ -100,13 +104,13 @@ func (d *Driver) update(state *dataplane.State) error {
 			if was != nil {
 				slots = was.slots
 			}
-			is = compile(s, slots)
+			is = compile(s, slots, d.live.numberTables(s, was, nil, nil))
 		}
-		c.replace(d.live, was, is)
+		c.service(d.live, was, is, state.Node.Name, d.direct.number)
 		renewed[name] = is
 	}
-	if !state.Node.Equal(&d.state.Node) {
-		c.node(d.live, nodeElements(&state.Node))
+	if err := d.surroundings(c, state); err != nil {
+		return err
 	}
 	if err := d.transact(c.batch(&batch{})); err != nil {
 		return err
@@ -141,19 +145,33 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	k, err := read(&d.socket)
+	k, err := read(&d.socket, families[:])
 	if err != nil {
 		return false, err
 	}
+	present, err := presentDirect(&d.socket)
+	if err != nil {
+		return false, err
+	}
+	wanted := hasDirect(state)
+	if k != nil && wanted && len(present) == len(directFamilies) {
+		if err := k.readDirect(&d.socket); err != nil {
+			return false, err
+		}
+	}
 	l, c, old := newLive(), &change{}, conntrack.Stale{}
 	var slots map[id][]slot
+	var found map[id]uint32
+	taken := map[uint32]bool{}
 	if k != nil {
 		slots, l.classes = k.slots(), k.classes
+		found, l.tables = k.tableNumbers()
+		d.direct.adopt(k)
 	}
 	for _, name := range diff(state, &dataplane.State{}) {
 		s, _ := state.Services.Get(name)
-		is := compile(s, adopt(s, slots))
-		c.replace(l, nil, is)
+		is := compile(s, adopt(s, slots), l.numberTables(s, nil, found, taken))
+		c.service(l, nil, is, state.Node.Name, d.direct.number)
 		l.services[name] = is
 		old.Note(nil, is.planned())
 	}
@@ -163,18 +181,28 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 			old.Note(was, nil)
 		}
 	}
-	c.node(l, nodeElements(&state.Node))
+	if wanted {
+		if err := d.direct.look(state); err != nil {
+			return false, err
+		}
+		l.direct, l.devices = true, d.direct.view.devices
+	}
+	c.node(l, d.elements(state, wanted))
 	b, want := &batch{}, l.objects()
 	if adopted := k != nil && c.against(k, want); adopted {
 		d.status.Adopted++
 	} else {
 		d.status.Rebuilt++
-		for _, f := range families {
-			b.object(f, f.newTable(), "table", "")
-			b.object(f, f.delTable(), "table", "")
-			b.object(f, f.newTable(), "table", "")
+		c = &change{make: families[:], add: c.add, sets: want.sets, chains: want.chains}
+		if wanted {
+			c.make = allFamilies
 		}
-		c = &change{add: c.add, sets: want.sets, chains: want.chains}
+	}
+	switch {
+	case !wanted:
+		c.drop = present
+	case k != nil && len(k.of) == len(families):
+		c.make = append(slices.Clip(c.make), directFamilies[:]...)
 	}
 	c.batch(b)
 	changed := !b.empty()
@@ -225,7 +253,10 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if now, err := d.socket.generation(); err == nil && now == d.seen && d.live != nil {
-		return false, d.note(d.forget()) // nobody changed anything in any table
+		// Nobody changed anything in any table; but the network may have.
+		if !d.live.direct || d.update(d.state) == nil {
+			return false, d.note(d.forget())
+		}
 	}
 	before := d.status
 	repaired, err := d.resync(d.state)
@@ -244,11 +275,13 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 func (d *Driver) Remove(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	present, err := presentDirect(&d.socket)
+	if err != nil {
+		return d.note(err)
+	}
 	b := &batch{}
-	for _, f := range families {
-		// A table that isn't there can't be deleted.
-		b.object(f, f.newTable(), "table", "")
-		b.object(f, f.delTable(), "table", "")
+	for _, f := range append(families[:], present...) {
+		f.drop(b)
 	}
 	if err := d.socket.flush(b); err != nil {
 		return d.note(fmt.Errorf("remove nftables: %w", err))

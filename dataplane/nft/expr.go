@@ -138,7 +138,10 @@ func oneOf(n int) []term {
 
 // dnat translates the destination to the address and port in two registers.
 func (f *family) dnat(addr, port uint32) []term {
-	nfproto := map[int]uint32{0: unix.NFPROTO_IPV4, 1: unix.NFPROTO_IPV6}[f.index]
+	nfproto := uint32(unix.NFPROTO_IPV4)
+	if f.is6() {
+		nfproto = unix.NFPROTO_IPV6
+	}
 	return []term{&expr.NAT{Type: expr.NATTypeDestNAT, Family: nfproto, RegAddrMin: addr, RegProtoMin: port}}
 }
 
@@ -165,7 +168,7 @@ func then(parts ...[]term) []term {
 // portUnreachable is the code of the ICMP error (RFC 792) or ICMPv6 error (RFC
 // 4443, section 3.1).
 func (f *family) portUnreachable() uint8 {
-	if f.index == 1 {
+	if f.is6() {
 		return 4
 	}
 	return 3

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -12,14 +13,11 @@ import (
 	"github.com/pharoslb/pharos"
 )
 
-// tableName is the name of the driver's tables, one of family ip and one of
-// family ip6.
-const tableName = "pharos"
-
-// family is what differs between the two tables.
+// family is what differs between the tables.
 type family struct {
 	index   int
-	name    string
+	name    string // the kernel's name of the table's family
+	own     string // the table's
 	table   nftables.TableFamily
 	addr    nftables.SetDatatype
 	size    uint32 // of an address, in bytes
@@ -30,9 +28,26 @@ type family struct {
 }
 
 var families = [2]*family{
-	{0, "ip", nftables.TableFamilyIPv4, nftables.TypeIPAddr, 4, 12, 16, unix.NFT_CT_DST_IP, 32},
-	{1, "ip6", nftables.TableFamilyIPv6, nftables.TypeIP6Addr, 16, 8, 24, unix.NFT_CT_DST_IP6, 128},
+	ipv4(0, "ip", "pharos", nftables.TableFamilyIPv4),
+	ipv6(1, "ip6", "pharos", nftables.TableFamilyIPv6),
 }
+
+func ipv4(index int, name, own string, table nftables.TableFamily) *family {
+	return &family{index, name, own, table, nftables.TypeIPAddr, 4, 12, 16, unix.NFT_CT_DST_IP, 32}
+}
+
+func ipv6(index int, name, own string, table nftables.TableFamily) *family {
+	return &family{index, name, own, table, nftables.TypeIP6Addr, 16, 8, 24, unix.NFT_CT_DST_IP6, 128}
+}
+
+// is6 tells the tables of IPv6.
+func (f *family) is6() bool { return f.bits == 128 }
+
+// tables is how many tables there are.
+const tables = len(families) + len(directFamilies)
+
+// allFamilies are all tables, by index.
+var allFamilies = append(families[:], directFamilies[:]...)
 
 func familyOf(a netip.Addr) *family {
 	if a.Is6() {
@@ -102,14 +117,14 @@ func (k kind) of() (kind, path) {
 type setID uint32
 
 // in returns the set of a kind; n is a class's number of backends, else zero.
-func (k kind) in(f *family, n int) setID { return setID(f.index) | setID(k)<<1 | setID(n)<<8 }
+func (k kind) in(f *family, n int) setID { return setID(f.index) | setID(k)<<3 | setID(n)<<10 }
 
-func (s setID) family() *family { return families[s&1] }
-func (s setID) kind() kind      { return kind(s >> 1 & 0x7f) }
-func (s setID) class() int      { return int(s >> 8) }
+func (s setID) family() *family { return allFamilies[s&7] }
+func (s setID) kind() kind      { return kind(s >> 3 & 0x7f) }
+func (s setID) class() int      { return int(s >> 10) }
 
 // maxBackends is how many backends of a group are used: what a setID can count.
-const maxBackends = 1<<24 - 1
+const maxBackends = 1<<22 - 1
 
 var singleNames = map[kind]string{
 	guarded: "guarded", allowed: "allowed", clusterIPs: "cluster-ips", announcedIPs: "announced-ips",
@@ -138,15 +153,15 @@ func (s setID) name() string {
 	case foreign:
 		return p.String() + "-masqueraded-for-foreign"
 	}
-	return singleNames[k]
+	return cmp.Or(singleNames[k], directNames[k])
 }
 
-func (s setID) String() string { return s.family().name + " " + tableName + " " + s.name() }
+func (s setID) String() string { return s.family().name + " " + s.family().own + " " + s.name() }
 
 // shared tells the sets whose elements several frontends or Services may want.
 func (s setID) shared() bool {
 	k := s.kind()
-	return k == clusterIPs || k == announcedIPs || k == hairpins
+	return k == clusterIPs || k == announcedIPs || k == hairpins || k == directAddrs
 }
 
 // networks tells the sets of networks.
@@ -189,6 +204,8 @@ func (s setID) spec() spec {
 		result.key = []nftables.SetDatatype{f.addr}
 	case pods, nodeAddrs:
 		result.key, result.interval = []nftables.SetDatatype{f.addr}, true
+	default:
+		s.directSpec(&result)
 	}
 	return result
 }
@@ -198,6 +215,9 @@ func (s setID) hasVerdicts() bool { k, _ := s.kind().of(); return k == sticky }
 
 // fixedSets are the sets that every table has, classes aside.
 func (f *family) fixedSets() []setID {
+	if f.index >= len(families) {
+		return f.directSets()
+	}
 	var result []setID
 	for k := range kinds {
 		base, p := k.of()

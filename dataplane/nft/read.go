@@ -15,9 +15,10 @@ import (
 
 // kernel is what was read back, without the elements that packets make.
 type kernel struct {
-	sets     [2]map[string]*nftables.Set
-	chains   [2]map[string]*nftables.Chain
-	rules    [2]map[string][]string // comments by chain
+	of       []*family
+	sets     [tables]map[string]*nftables.Set
+	chains   [tables]map[string]*nftables.Chain
+	rules    [tables]map[string][]string // comments by chain
 	classes  [2][paths][]int
 	elements map[id]element
 }
@@ -25,28 +26,28 @@ type kernel struct {
 // read reads the driver's tables. The result is nil where one of them is not
 // there or is not of this version's making: such tables are replaced as a
 // whole.
-func read(s *socket) (*kernel, error) {
+func read(s *socket, of []*family) (*kernel, error) {
 	for range readTries - 1 {
-		if k, err := readOnce(s); !errors.Is(err, errInterrupted) {
+		if k, err := readOnce(s, of); !errors.Is(err, errInterrupted) {
 			return k, err
 		}
 	}
-	return readOnce(s)
+	return readOnce(s, of)
 }
 
 // readTries is how often a list is asked for that others change meanwhile.
 const readTries = 5
 
-func readOnce(s *socket) (*kernel, error) {
+func readOnce(s *socket, of []*family) (*kernel, error) {
 	conn, err := nftables.New(nftables.WithNetNSFd(s.netns))
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{elements: map[id]element{}}
-	for _, f := range families {
+	k := &kernel{of: of, elements: map[id]element{}}
+	for _, f := range of {
 		ours, err := k.read(conn, s, f)
 		if err != nil {
-			return nil, fmt.Errorf("read table %s %s: %w", f.name, tableName, err)
+			return nil, fmt.Errorf("read table %s %s: %w", f.name, f.own, err)
 		}
 		if !ours {
 			return nil, nil
@@ -60,10 +61,10 @@ func (k *kernel) read(conn *nftables.Conn, s *socket, f *family) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName }) {
+	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == f.own }) {
 		return false, nil
 	}
-	sets, err := conn.GetSets(&nftables.Table{Name: tableName, Family: f.table})
+	sets, err := conn.GetSets(&nftables.Table{Name: f.own, Family: f.table})
 	if err != nil {
 		return false, err
 	}
@@ -86,7 +87,7 @@ func (k *kernel) read(conn *nftables.Conn, s *socket, f *family) (bool, error) {
 	}
 	k.chains[f.index] = map[string]*nftables.Chain{}
 	for _, c := range chains {
-		if c.Table.Name == tableName {
+		if c.Table.Name == f.own {
 			k.chains[f.index][c.Name] = c
 		}
 	}
@@ -104,6 +105,9 @@ func (k *kernel) known(f *family) ([]setID, bool) {
 		if found := k.sets[f.index][spec.name]; found == nil || !spec.same(found) {
 			return nil, false
 		}
+	}
+	if f.index >= len(families) {
+		return ids, true
 	}
 	for p := range paths {
 		for name := range k.sets[f.index] {
@@ -147,7 +151,7 @@ func (c *chain) same(found *nftables.Chain) bool {
 // library would decode the expressions too, and knows not all of them.
 func readRules(s *socket, f *family) (map[string][]string, error) {
 	rules := map[string][]string{}
-	request := f.message(unix.NFT_MSG_GETRULE, 0, func(a *attributes) { a.text(unix.NFTA_RULE_TABLE, tableName) })
+	request := f.message(unix.NFT_MSG_GETRULE, 0, func(a *attributes) { a.text(unix.NFTA_RULE_TABLE, f.own) })
 	err := s.dump(request, func(data []byte) error {
 		var table, chain, comment string
 		for kind, value := range attributesOf(data) {
@@ -160,7 +164,7 @@ func readRules(s *socket, f *family) (map[string][]string, error) {
 				comment = parseComment(value)
 			}
 		}
-		if table == tableName {
+		if table == f.own {
 			rules[chain] = append(rules[chain], comment)
 		}
 		return nil
@@ -187,7 +191,7 @@ func parseComment(data []byte) string {
 func (k *kernel) readElements(s *socket, set setID) error {
 	f := set.family()
 	request := f.message(unix.NFT_MSG_GETSETELEM, 0, func(a *attributes) {
-		a.text(unix.NFTA_SET_ELEM_LIST_TABLE, tableName)
+		a.text(unix.NFTA_SET_ELEM_LIST_TABLE, f.own)
 		a.text(unix.NFTA_SET_ELEM_LIST_SET, set.name())
 	})
 	return s.dump(request, func(data []byte) error {
@@ -213,6 +217,10 @@ func decode(set setID, data []byte) element {
 			e.key = string(only(value, unix.NFTA_DATA_VALUE))
 		case elemKeyEnd:
 			e.end = string(only(value, unix.NFTA_DATA_VALUE))
+		case unix.NFTA_SET_ELEM_USERDATA:
+			if set.kind() == nodes { // names that a successor has to know
+				e.comment, _ = userdata.GetString(value, userdata.NFTNL_UDATA_SET_ELEM_COMMENT)
+			}
 		case unix.NFTA_SET_ELEM_FLAGS:
 			e.closing = len(value) == 4 && binary.BigEndian.Uint32(value)&unix.NFT_SET_ELEM_INTERVAL_END != 0
 		case unix.NFTA_SET_ELEM_DATA:

@@ -136,7 +136,7 @@ func TestRefusedObjectIsNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want one about %s", err, want)
 	}
-	if k, err := read(&s); k != nil || err != nil {
+	if k, err := read(&s, families[:]); k != nil || err != nil {
 		t.Errorf("there is a table: %v, %v", k, err)
 	}
 }

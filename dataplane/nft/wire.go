@@ -63,16 +63,16 @@ func (f *family) message(kind uint16, flags netlink.HeaderFlags, fill func(*attr
 }
 
 func (f *family) newTable() netlink.Message {
-	return f.message(unix.NFT_MSG_NEWTABLE, netlink.Create, func(a *attributes) { a.text(unix.NFTA_TABLE_NAME, tableName) })
+	return f.message(unix.NFT_MSG_NEWTABLE, netlink.Create, func(a *attributes) { a.text(unix.NFTA_TABLE_NAME, f.own) })
 }
 
 func (f *family) delTable() netlink.Message {
-	return f.message(unix.NFT_MSG_DELTABLE, 0, func(a *attributes) { a.text(unix.NFTA_TABLE_NAME, tableName) })
+	return f.message(unix.NFT_MSG_DELTABLE, 0, func(a *attributes) { a.text(unix.NFTA_TABLE_NAME, f.own) })
 }
 
 func (f *family) newChain(c *chain) netlink.Message {
 	return f.message(unix.NFT_MSG_NEWCHAIN, netlink.Create, func(a *attributes) {
-		a.text(unix.NFTA_CHAIN_TABLE, tableName)
+		a.text(unix.NFTA_CHAIN_TABLE, f.own)
 		a.text(unix.NFTA_CHAIN_NAME, c.name)
 		if c.hook == nil {
 			return
@@ -80,6 +80,9 @@ func (f *family) newChain(c *chain) netlink.Message {
 		a.nest(unix.NFTA_CHAIN_HOOK, func(a *attributes) {
 			a.number(unix.NFTA_HOOK_HOOKNUM, uint32(*c.hook))
 			a.number(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))
+			if c.device != "" {
+				a.text(unix.NFTA_HOOK_DEV, c.device)
+			}
 		})
 		a.number(unix.NFTA_CHAIN_POLICY, uint32(nftables.ChainPolicyAccept))
 		a.text(unix.NFTA_CHAIN_TYPE, string(c.kind()))
@@ -88,7 +91,7 @@ func (f *family) newChain(c *chain) netlink.Message {
 
 func (f *family) delChain(name string) netlink.Message {
 	return f.message(unix.NFT_MSG_DELCHAIN, 0, func(a *attributes) {
-		a.text(unix.NFTA_CHAIN_TABLE, tableName)
+		a.text(unix.NFTA_CHAIN_TABLE, f.own)
 		a.text(unix.NFTA_CHAIN_NAME, name)
 	})
 }
@@ -96,14 +99,14 @@ func (f *family) delChain(name string) netlink.Message {
 // flushChain deletes a chain's rules.
 func (f *family) flushChain(name string) netlink.Message {
 	return f.message(unix.NFT_MSG_DELRULE, 0, func(a *attributes) {
-		a.text(unix.NFTA_RULE_TABLE, tableName)
+		a.text(unix.NFTA_RULE_TABLE, f.own)
 		a.text(unix.NFTA_RULE_CHAIN, name)
 	})
 }
 
 func (f *family) newRule(chain string, r rule) netlink.Message {
 	return f.message(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, func(a *attributes) {
-		a.text(unix.NFTA_RULE_TABLE, tableName)
+		a.text(unix.NFTA_RULE_TABLE, f.own)
 		a.text(unix.NFTA_RULE_CHAIN, chain)
 		a.nest(unix.NFTA_RULE_EXPRESSIONS, func(a *attributes) {
 			for _, t := range r.terms {
@@ -128,6 +131,11 @@ func (f *family) encode(t term) []byte {
 			a.number(unix.NFTA_CT_DREG, o.register)
 			a.put(unix.NFTA_CT_DIRECTION, []byte{0}) // IP_CT_DIR_ORIGINAL
 		})
+		return a
+	}
+	if e, ok := t.(forward); ok {
+		var a attributes
+		e.put(&a, f)
 		return a
 	}
 	b, err := expr.Marshal(byte(f.table), t.(expr.Any))
@@ -162,7 +170,7 @@ func (f *family) newSet(s *spec, number uint32) netlink.Message {
 			flags |= setConcat
 		}
 		magic, bytes := concat(s.key)
-		a.text(unix.NFTA_SET_TABLE, tableName)
+		a.text(unix.NFTA_SET_TABLE, f.own)
 		a.text(unix.NFTA_SET_NAME, s.name)
 		a.number(unix.NFTA_SET_FLAGS, flags)
 		a.number(unix.NFTA_SET_KEY_TYPE, magic)
@@ -198,7 +206,7 @@ func (f *family) newSet(s *spec, number uint32) netlink.Message {
 
 func (f *family) delSet(name string) netlink.Message {
 	return f.message(unix.NFT_MSG_DELSET, 0, func(a *attributes) {
-		a.text(unix.NFTA_SET_TABLE, tableName)
+		a.text(unix.NFTA_SET_TABLE, f.own)
 		a.text(unix.NFTA_SET_NAME, name)
 	})
 }
@@ -211,7 +219,7 @@ func (f *family) elements(all []element, add bool) netlink.Message {
 	}
 	set := all[0].set
 	return f.message(kind, flags, func(a *attributes) {
-		a.text(unix.NFTA_SET_ELEM_LIST_TABLE, tableName)
+		a.text(unix.NFTA_SET_ELEM_LIST_TABLE, f.own)
 		a.text(unix.NFTA_SET_ELEM_LIST_SET, set.name())
 		a.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(a *attributes) {
 			for i := range all {

@@ -1,0 +1,240 @@
+package nft
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/google/nftables"
+
+	"github.com/pharoslb/pharos/dataplane"
+)
+
+// direct is what the driver knows of other nodes, beyond what States say.
+type direct struct {
+	network network
+	numbers map[string]uint32 // of nodes, as long as the driver lives
+	view    view
+}
+
+// number gives a node a number; zero where there are too many.
+func (d *direct) number(node string) uint32 {
+	n, known := d.numbers[node]
+	if !known && node != "" && len(d.numbers) < numbers-1 {
+		taken := map[uint32]bool{}
+		for _, other := range d.numbers {
+			taken[other] = true
+		}
+		for n = sendOn + 1; taken[n]; {
+			n++
+		}
+		d.numbers[node] = n
+	}
+	return n
+}
+
+// adopt takes the nodes' numbers over that the kernel holds.
+func (d *direct) adopt(k *kernel) {
+	taken := map[uint32]string{}
+	for _, e := range k.elements {
+		if e.set.kind() != nodes || len(e.key) != 4 || e.comment == "" {
+			continue
+		}
+		n := unmark(e.key)
+		if _, known := d.numbers[e.comment]; !known && taken[n] == "" && n > sendOn && n < sendOn+numbers {
+			d.numbers[e.comment], taken[n] = n, e.comment
+		}
+	}
+}
+
+// elements are those that follow from the node and its view of others.
+func (d *direct) elements(state *dataplane.State) []element {
+	var result []element
+	for i, f := range directFamilies {
+		result = append(result, intervals(pods.in(f, 0), state.Node.PodCIDRs)...)
+		for _, s := range state.Siblings {
+			if hop := d.view.hops[s.Name][i%2]; hop.device != 0 {
+				result = append(result, element{set: nodes.in(f, 0), key: mark(d.number(s.Name)),
+					value: address(hop.addr) + mark(hop.device), comment: s.Name})
+			}
+		}
+		for _, m := range d.view.macs {
+			result = append(result, element{set: macs.in(f, 0), key: string(m[:])})
+		}
+	}
+	return result
+}
+
+// look renews the view of other nodes.
+func (d *direct) look(state *dataplane.State) (err error) {
+	d.view, err = d.network.look(state)
+	return err
+}
+
+// elements are those that follow from the node alone.
+func (d *Driver) elements(state *dataplane.State, direct bool) []element {
+	result := nodeElements(&state.Node)
+	if direct {
+		result = append(result, d.direct.elements(state)...)
+	}
+	return result
+}
+
+// surroundings notes the difference in what follows from the node and its view of
+// others, and whether there are tables of direct frontends at all.
+func (d *Driver) surroundings(c *change, state *dataplane.State) error {
+	l := d.live
+	wanted := l.carried > 0
+	if wanted {
+		if err := d.direct.look(state); err != nil {
+			return err
+		}
+	}
+	switch {
+	case wanted && !l.direct:
+		c.make = directFamilies[:]
+		var o objects
+		o.direct(nil)
+		c.sets, c.chains = append(c.sets, o.sets...), append(c.chains, o.chains...)
+	case !wanted && l.direct:
+		c.drop, l.devices = directFamilies[:], nil
+	}
+	l.direct = wanted
+	c.node(l, d.elements(state, wanted))
+	if wanted {
+		c.devices(l, d.direct.view.devices)
+	}
+	return nil
+}
+
+// service notes the difference between what a Service was and is.
+func (c *change) service(l *live, was, is *compiled, self string, number numbering) {
+	c.replace(l, was, is)
+	c.tables(was, is, self, number)
+	if was != nil && len(was.carried) > 0 {
+		l.carried--
+	}
+	if is != nil && len(is.carried) > 0 {
+		l.carried++
+	}
+}
+
+// presentDirect returns which tables of direct frontends there are.
+func presentDirect(s *socket) ([]*family, error) {
+	conn, err := nftables.New(nftables.WithNetNSFd(s.netns))
+	if err != nil {
+		return nil, err
+	}
+	tables, err := conn.ListTables()
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	var present []*family
+	for _, f := range directFamilies {
+		if slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == f.own && t.Family == f.table }) {
+			present = append(present, f)
+		}
+	}
+	return present, nil
+}
+
+// readDirect adds the tables of direct frontends, if they are of this version's
+// making.
+func (k *kernel) readDirect(s *socket) error {
+	more, err := read(s, directFamilies[:])
+	if err != nil || more == nil {
+		return err
+	}
+	for _, f := range more.of {
+		k.sets[f.index], k.chains[f.index], k.rules[f.index] = more.sets[f.index], more.chains[f.index], more.rules[f.index]
+	}
+	k.of = append(k.of, more.of...)
+	maps.Copy(k.elements, more.elements)
+	return nil
+}
+
+// hasDirect tells States with direct frontends.
+func hasDirect(state *dataplane.State) bool {
+	for _, s := range state.Services.All() {
+		for i := range s.Frontends {
+			if carries(s, &s.Frontends[i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// direct adds the objects of the tables of direct frontends.
+func (o *objects) direct(devices []string) {
+	for _, f := range directFamilies {
+		for _, s := range f.directSets() {
+			o.sets = append(o.sets, setOf{f, s.spec()})
+		}
+		for _, c := range f.directChains() {
+			o.chains = append(o.chains, chainOf{f, c, false})
+		}
+		if f.isIngress() {
+			for _, device := range devices {
+				o.chains = append(o.chains, chainOf{f, f.hook(device), false})
+			}
+		}
+	}
+}
+
+// devices notes the difference in the devices that have a chain.
+func (c *change) devices(l *live, is []string) {
+	for _, f := range directFamilies[2:] {
+		for _, device := range is {
+			if !slices.Contains(l.devices, device) {
+				c.chains = append(c.chains, chainOf{f, f.hook(device), false})
+			}
+		}
+		for _, device := range l.devices {
+			if !slices.Contains(is, device) {
+				c.goneChains = append(c.goneChains, chainOf{family: f, chain: chain{name: f.hook(device).name}})
+			}
+		}
+	}
+	l.devices = is
+}
+
+// numberTables returns what numbers the tables of a Service's groups: as they
+// were, or as the kernel has them and nobody else took, or anew.
+func (l *live) numberTables(s *dataplane.Service, was *compiled, found map[id]uint32, taken map[uint32]bool) func(dataplane.GroupKey) uint32 {
+	return func(key dataplane.GroupKey) uint32 {
+		if was != nil {
+			if at, ok := was.carried[key]; ok {
+				return at.id
+			}
+		}
+		for i := range s.Frontends {
+			fe := &s.Frontends[i]
+			if !fe.Direct || s.Groups[fe.Outside].Key() != key {
+				continue
+			}
+			n, ok := found[id{set: directPorts.in(owner(fe.Addr.Is6()), 0), key: targetKey(fe.Target)}]
+			if !ok {
+				n, ok = found[id{set: directClients.in(owner(fe.Addr.Is6()), 0), key: targetKey(fe.Target)}]
+			}
+			if ok && !taken[n] {
+				taken[n] = true
+				return n
+			}
+		}
+		l.tables++
+		return l.tables
+	}
+}
+
+// tableNumbers returns the numbers that targets' tables have in the kernel.
+func (k *kernel) tableNumbers() (found map[id]uint32, last uint32) {
+	found = map[id]uint32{}
+	for key, e := range k.elements {
+		if kind := key.set.kind(); (kind == directPorts || kind == directClients) && len(e.value) == 4 {
+			n := unmark(e.value)
+			found[key], last = n, max(last, n)
+		}
+	}
+	return found, last
+}

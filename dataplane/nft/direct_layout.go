@@ -1,0 +1,101 @@
+package nft
+
+import (
+	"encoding/binary"
+
+	"github.com/google/nftables"
+)
+
+// The tables of direct frontends. The first two carry what an owner does: they
+// know pods. The others stand at the devices, before the kernel decides anything
+// of a packet: they know nodes.
+var directFamilies = [4]*family{
+	ipv4(2, "ip", "pharos-direct", nftables.TableFamilyIPv4),
+	ipv6(3, "ip6", "pharos-direct", nftables.TableFamilyIPv6),
+	ipv4(4, "netdev", "pharos-direct", nftables.TableFamilyNetdev),
+	ipv6(5, "netdev", "pharos-direct6", nftables.TableFamilyNetdev),
+}
+
+// owner and ingress return the tables of an address family.
+func owner(ipv6 bool) *family   { return directFamilies[index(ipv6)] }
+func ingress(ipv6 bool) *family { return directFamilies[2+index(ipv6)] }
+
+func index(ipv6 bool) int {
+	if ipv6 {
+		return 1
+	}
+	return 0
+}
+
+// isIngress tells the tables that stand at the devices.
+func (f *family) isIngress() bool { return f.table == nftables.TableFamilyNetdev }
+
+// The sets and maps of direct frontends.
+const (
+	directAddrs   = kinds + iota // addresses of direct frontends
+	directPorts                  // target → table, for slots by the client's address and port
+	directClients                // target → table, for slots by its address alone
+	slots                        // table . slot → pod . port . node of the previous owner; this node's
+	owners                       // table . slot → node of the current owner; other nodes'
+	nodes                        // node → address . device
+	macs                         // Ethernet addresses that other nodes send from
+)
+
+var directNames = map[kind]string{
+	directAddrs: "addresses", directPorts: "frontends", directClients: "frontends-with-affinity",
+	slots: "slots", owners: "owners", nodes: "nodes", macs: "siblings",
+}
+
+// directSets are the sets that every table of direct frontends has.
+func (f *family) directSets() []setID {
+	all := []kind{directAddrs, directPorts, directClients, slots, nodes, macs, pods}
+	if f.isIngress() {
+		all = []kind{directAddrs, directPorts, directClients, owners, nodes, macs, pods, guarded, allowed}
+	}
+	var result []setID
+	for _, k := range all {
+		result = append(result, k.in(f, 0))
+	}
+	return result
+}
+
+// directSpec completes the description of a set of direct frontends.
+func (s setID) directSpec(result *spec) {
+	f := s.family()
+	port, mark := nftables.TypeInetService, nftables.TypeMark
+	switch s.kind() {
+	case directAddrs:
+		result.key = []nftables.SetDatatype{f.addr}
+	case directPorts, directClients:
+		result.data = []nftables.SetDatatype{mark}
+	case slots:
+		result.key, result.data = []nftables.SetDatatype{mark, mark}, []nftables.SetDatatype{f.addr, port, mark}
+	case owners:
+		result.key, result.data = []nftables.SetDatatype{mark, mark}, []nftables.SetDatatype{mark}
+	case nodes:
+		result.key, result.data = []nftables.SetDatatype{mark}, []nftables.SetDatatype{f.addr, nftables.TypeIFIndex}
+	case macs:
+		result.key = []nftables.SetDatatype{nftables.TypeEtherAddr}
+	}
+}
+
+// A node's number travels with a packet from the device to the owner's chains in
+// the packet's priority, which the kernel sets anew before a packet leaves. Its
+// upper half tells it from others' priorities.
+const (
+	sendOn     = 0x70680000 // to that node at once
+	sendSecond = 0x70690000 // to that node where the connection is not known
+	numbers    = 1 << 12    // how many nodes can be told apart
+)
+
+// mac is an Ethernet address as it is in a register.
+func mac(a [6]byte) string { return string(a[:]) + "\x00\x00" }
+
+// secondChance returns the two bytes of the header's beginning that hold the
+// DSCP, those bits alone.
+func (f *family) dscp(value byte) []byte {
+	if f.is6() {
+		return binary.BigEndian.AppendUint16(nil, uint16(value)<<6)
+	}
+	return binary.BigEndian.AppendUint16(nil, uint16(value)<<2)
+}

@@ -1,0 +1,168 @@
+package nft
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/pharoslb/pharos/dataplane"
+)
+
+// view is how a node sees its siblings and itself on the network.
+type view struct {
+	hops    map[string][2]hop // by sibling; IPv4, IPv6
+	macs    [][6]byte         // that siblings send from, sorted
+	devices []string          // at which packets from outside come in, sorted
+}
+
+// hop is where packets to a sibling go: an address on the segment of a device.
+type hop struct {
+	addr   netip.Addr
+	device uint32 // index; zero where there is no way
+}
+
+// network looks at the kernel's links, routes and neighbors.
+type network struct {
+	netns  int
+	handle *netlink.Handle // nil: to be opened
+}
+
+func (n *network) open() error {
+	if n.handle != nil {
+		return nil
+	}
+	at := netns.None()
+	if n.netns != 0 {
+		at = netns.NsHandle(n.netns)
+	}
+	handle, err := netlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open rtnetlink: %w", err)
+	}
+	n.handle = handle
+	return nil
+}
+
+// look returns the view of a node.
+func (n *network) look(state *dataplane.State) (view, error) {
+	v := view{hops: map[string][2]hop{}}
+	if err := n.open(); err != nil {
+		return v, err
+	}
+	links, err := n.handle.LinkList()
+	if err != nil {
+		return v, fmt.Errorf("list devices: %w", err)
+	}
+	if v.devices, err = n.outside(links, &state.Node); err != nil {
+		return v, err
+	}
+	for _, s := range state.Siblings {
+		var hops [2]hop
+		for _, a := range s.Addresses {
+			hops[index(a.Is6())] = n.route(a)
+		}
+		v.hops[s.Name] = hops
+	}
+	v.macs, err = n.senders(v.hops)
+	return v, err
+}
+
+// route returns the way to a sibling's address; its zero value, where that is not
+// on a segment of this node's.
+func (n *network) route(a netip.Addr) hop {
+	routes, err := n.handle.RouteGet(a.AsSlice())
+	if err != nil || len(routes) != 1 || routes[0].Gw != nil || routes[0].Via != nil || routes[0].Type == unix.RTN_LOCAL {
+		return hop{}
+	}
+	return hop{a, uint32(routes[0].LinkIndex)}
+}
+
+// outside returns the devices at which packets from outside may come in: those of
+// Ethernet that have addresses which are not the pods', or by which a gateway is
+// reached.
+func (n *network) outside(links []netlink.Link, node *dataplane.Node) ([]string, error) {
+	addrs, err := n.handle.AddrList(nil, unix.AF_UNSPEC)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	has := map[int]bool{}
+	for _, a := range addrs {
+		addr := addrOf(a.IP)
+		if !addr.IsLinkLocalUnicast() && !slices.ContainsFunc(node.PodCIDRs, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+			has[a.LinkIndex] = true
+		}
+	}
+	routes, err := n.handle.RouteListFiltered(unix.AF_UNSPEC, &netlink.Route{}, 0)
+	if err != nil {
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	for _, r := range routes {
+		if r.Gw != nil || r.Via != nil {
+			has[r.LinkIndex] = true
+		}
+	}
+	var devices []string
+	for _, l := range links {
+		a := l.Attrs()
+		if has[a.Index] && a.MasterIndex == 0 && len(a.HardwareAddr) == 6 && l.Type() != "dummy" {
+			devices = append(devices, a.Name)
+		}
+	}
+	slices.Sort(devices)
+	return devices, nil
+}
+
+// senders returns the Ethernet addresses of the siblings, and has the kernel find
+// out those that it doesn't know.
+func (n *network) senders(hops map[string][2]hop) ([][6]byte, error) {
+	neighbors, err := n.handle.NeighList(0, unix.AF_UNSPEC)
+	if err != nil {
+		return nil, fmt.Errorf("list neighbors: %w", err)
+	}
+	known := map[hop][6]byte{}
+	for _, e := range neighbors {
+		if len(e.HardwareAddr) == 6 && e.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
+			known[hop{addrOf(e.IP), uint32(e.LinkIndex)}] = [6]byte(e.HardwareAddr)
+		}
+	}
+	var all [][6]byte
+	for _, pair := range hops {
+		for _, h := range pair {
+			if h.device == 0 {
+				continue
+			}
+			if m, ok := known[h]; ok {
+				all = append(all, m)
+				continue
+			}
+			// Asking is all that can be done; the answer is seen the next time.
+			_ = n.handle.NeighSet(&netlink.Neigh{LinkIndex: int(h.device), IP: h.addr.AsSlice(), Flags: unix.NTF_USE})
+		}
+	}
+	slices.SortFunc(all, func(a, b [6]byte) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(all), nil
+}
+
+// equal reports whether both say the same.
+func (v *view) equal(other *view) bool {
+	if len(v.hops) != len(other.hops) || !slices.Equal(v.macs, other.macs) || !slices.Equal(v.devices, other.devices) {
+		return false
+	}
+	for name, h := range v.hops {
+		if other.hops[name] != h {
+			return false
+		}
+	}
+	return true
+}
+
+func addrOf(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
