@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -84,6 +85,7 @@ type labOptions struct {
 	until, input string
 	bare         bool
 	carry        labCarry
+	kubeProxy    string
 }
 
 // labCarry are the flags that say how the lab's nodes carry packets.
@@ -108,6 +110,7 @@ func (o *labOptions) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.input, "input", "", "`directory` of bgp.yaml, switch.conf and test.yaml (default: the walk-through's)")
 	cmd.MarkFlagsMutuallyExclusive("until", "bare")
 	o.carry.add(cmd)
+	cmd.Flags().StringVar(&o.kubeProxy, "kube-proxy", "", "have every node run the real kube-proxy in this `mode` ("+strings.Join(lab.KubeProxyModes, ", ")+"), and Pharos's proxy beside it")
 }
 
 func (o *labOptions) get() (lab.Options, error) {
@@ -122,7 +125,10 @@ func (o *labOptions) get() (lab.Options, error) {
 	if input == "" {
 		input = lab.FindInput(".")
 	}
-	result := lab.Options{Until: until, Input: input}
+	if o.kubeProxy != "" && !slices.Contains(lab.KubeProxyModes, o.kubeProxy) {
+		return lab.Options{}, fmt.Errorf("--kube-proxy %q is none of %s", o.kubeProxy, strings.Join(lab.KubeProxyModes, ", "))
+	}
+	result := lab.Options{Until: until, Input: input, KubeProxy: o.kubeProxy}
 	return result, o.carry.set(&result)
 }
 
@@ -173,7 +179,7 @@ the one before:
 
 // bringUp starts this program as the lab's supervisor.
 func bringUp(ctx context.Context, s lab.State, o lab.Options, progress func(phase, detail string)) error {
-	args := []string{"lab", "run", "--state", s.Dir, "--until", o.Until.String(), "--input", o.Input, "--dataplane", o.DataPlane, "--mode", o.Mode}
+	args := []string{"lab", "run", "--state", s.Dir, "--until", o.Until.String(), "--input", o.Input, "--dataplane", o.DataPlane, "--mode", o.Mode, "--kube-proxy", o.KubeProxy}
 	if o.Until >= lab.StageCluster {
 		binary, err := lab.EnsureControlPlane(ctx, ".", progress)
 		if err != nil {

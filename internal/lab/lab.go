@@ -58,6 +58,9 @@ type Options struct {
 	// don't choose, as `pharos proxy` has them; empty is what deploy/pharos-proxy.yaml
 	// has.
 	DataPlane, Mode string
+	// KubeProxy, if not empty, has every node run the real kube-proxy in that mode,
+	// one of KubeProxyModes, and the product's proxies beside it.
+	KubeProxy string
 	// Pharos is the product's binary; empty is the running program.
 	Pharos string
 	// ControlPlane is the file of pharos-controlplane; empty looks for it as
@@ -120,7 +123,9 @@ type Lab struct {
 	power sync.Mutex // held while machines go on and off
 	mu    sync.Mutex // guards what follows
 	sw    *job       // nil: the switch does not run
-	jobs  map[*job]struct{}
+
+	kubeProxies map[string]*job // by node
+	jobs        map[*job]struct{}
 }
 
 // Start brings a lab up, as far as Options.Until says, inside the sandbox that
@@ -131,7 +136,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{opts: o, since: time.Now(), kubelets: map[string]*kubelet.Kubelet{}, jobs: map[*job]struct{}{}}
+	l := &Lab{opts: o, since: time.Now(), kubelets: map[string]*kubelet.Kubelet{}, kubeProxies: map[string]*job{}, jobs: map[*job]struct{}{}}
 	if err := l.bringUp(ctx); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("lab: %w", err)

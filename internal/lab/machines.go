@@ -142,7 +142,13 @@ func (l *Lab) PowerOn(name string) error {
 	if k := l.kubelets[name]; k != nil {
 		k.PowerOn()
 	}
-	return nil
+	l.mu.Lock()
+	_, had := l.kubeProxies[name]
+	l.mu.Unlock()
+	if had {
+		_, err = l.launchKubeProxy(name)
+	}
+	return err
 }
 
 // StopAPIServer stops the API server and what can't run without it; etcd keeps

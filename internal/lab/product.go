@@ -34,7 +34,11 @@ const placeholder = "api-server.invalid"
 // address and the lab's options, as the file asks its user to.
 func (l *Lab) ProxyCommand() string {
 	edit := fmt.Sprintf("s/%s/%s/", placeholder, l.opts.Topology.Control)
-	for _, flag := range [][3]string{{"--dataplane", "auto", l.opts.DataPlane}, {"--mode", "nat", l.opts.Mode}} {
+	beside := ""
+	if l.opts.KubeProxy != "" {
+		beside = "true"
+	}
+	for _, flag := range [][3]string{{"--dataplane", "auto", l.opts.DataPlane}, {"--mode", "nat", l.opts.Mode}, {"--beside-kube-proxy", "false", beside}} {
 		if flag[2] != "" && flag[2] != flag[1] {
 			edit += fmt.Sprintf(" -e s/%s=%s/%s=%s/", flag[0], flag[1], flag[0], flag[2])
 		}
@@ -69,6 +73,9 @@ func (l *Lab) shellDir() string { return filepath.Join(l.opts.Dir, "shell") }
 // Install installs the product as its users do, and returns when all of it is
 // Ready.
 func (l *Lab) Install(ctx context.Context) error {
+	if err := l.startKubeProxies(ctx); err != nil {
+		return err
+	}
 	for _, step := range [][2]string{
 		{"pharos-proxy", l.ProxyCommand()}, {"namespace", NamespaceCommand}, {"memberlist", SecretCommand}, {"pharos", PharosCommand},
 	} {

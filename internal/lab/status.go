@@ -147,6 +147,11 @@ func (l *Lab) LogTails() map[string]string {
 	if _, err := os.Stat(l.switchLog()); err == nil {
 		tails[Switch] = tail(l.switchLog(), 0)
 	}
+	for _, n := range l.nodes {
+		if _, err := os.Stat(l.kubeProxyLog(n.plan.Name)); err == nil {
+			tails["kube-proxy on "+n.plan.Name] = tail(l.kubeProxyLog(n.plan.Name), 0)
+		}
+	}
 	for node, k := range l.kubelets {
 		for _, p := range k.Status().Pods {
 			for _, c := range p.Containers {

@@ -186,6 +186,11 @@ func (l *Lab) log(what string, container []string) (string, error) {
 		for _, s := range l.cluster.Status() {
 			logs[string(s.Component)] = s.Log
 		}
+		for _, n := range l.nodes {
+			if file := l.kubeProxyLog(n.plan.Name); l.opts.KubeProxy != "" {
+				logs["kube-proxy-"+n.plan.Name] = file
+			}
+		}
 	}
 	if file := logs[what]; file != "" {
 		return file, nil

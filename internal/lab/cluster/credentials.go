@@ -113,12 +113,12 @@ func (c *Cluster) writeFiles() error {
 	if etc["admin.kubeconfig"], err = c.kubeconfig(c.admin); err != nil {
 		return err
 	}
-	for _, component := range []Component{ControllerManager, Scheduler} {
-		user, err := c.ca.client("system:" + string(component))
+	for _, name := range []string{string(ControllerManager), string(Scheduler), kubeProxyUser} {
+		user, err := c.ca.client("system:" + name)
 		if err != nil {
 			return err
 		}
-		if etc[string(component)+".kubeconfig"], err = c.kubeconfig(user); err != nil {
+		if etc[name+".kubeconfig"], err = c.kubeconfig(user); err != nil {
 			return err
 		}
 	}
