@@ -11,9 +11,14 @@ FUZZTIME    ?= 3s
 TESTFLAGS   ?=
 BENCHFLAGS  ?=
 LAYER2FLAGS ?=
-# Tests that stand on whole machines run after the others, one at a time: they
-# watch clocks that a busy machine would stretch.
-WHOLE       := ./e2e/... ./interop/... ./bench/layer2
+# What takes longest begins first, and does not run alone at the end.
+LONG        := ./internal/kube ./internal/lab/kubelet ./internal/linux/lan
+# Tests that stand on whole machines run after the others: they watch clocks that a
+# busy machine would stretch. They wait most of the time, so that two packages at
+# once, of which one has two labs, leave two processors time to spare; each makes
+# namespaces and directories of its own. What measures has the machine to itself.
+WHOLE       := ./e2e/... ./interop/...
+MEASURES    := ./bench/layer2
 
 export PHAROS_CONTROLPLANE := $(CURDIR)/bin/pharos-controlplane
 
@@ -54,12 +59,13 @@ demo: build ## bring the walk-through up, run its ten steps, leave nothing behin
 .PHONY: test
 test: deps build ## run every test, including the walk-through
 	$(GO) vet ./...
-	$(GO) test -race -timeout 15m $(TESTFLAGS) $$($(GO) list ./... | grep -v -e /e2e -e /interop -e /bench)
+	$(GO) test -race -timeout 15m $(TESTFLAGS) $(LONG) $$($(GO) list ./... | grep -v -e /e2e -e /interop -e /bench)
 # What these read lies outside their module, where the cache of results does not look.
 	$(GO) -C deploy/tools vet ./...
 	$(GO) -C deploy/tools test -count=1 -timeout 15m $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory fuzz
-	$(GO) test -race -timeout 20m -p 1 $(TESTFLAGS) $(WHOLE)
+	$(GO) test -race -timeout 20m -p 2 $(TESTFLAGS) $(WHOLE)
+	$(GO) test -race -timeout 10m $(TESTFLAGS) $(MEASURES)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (3s)

@@ -34,6 +34,7 @@ func rendered(t *testing.T, release, values string) string {
 // the chart gives. It brings its configuration and its Secret itself, and of its two
 // controllers one takes over from the other.
 func TestChart(t *testing.T) {
+	t.Parallel()
 	w := startWorld(t, lab.Options{Until: lab.StageFabric})
 	w.sh(w.ProxyCommand())
 	w.sh("kubectl create namespace lb")

@@ -54,6 +54,7 @@ func cases() []dropIn {
 
 // Everything that users of MetalLB can write does what it did for them.
 func TestDropIn(t *testing.T) {
+	t.Parallel()
 	w := dropInWorld(t)
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {

@@ -39,6 +39,7 @@ spec:
 // What bad input gets, and what happens when parts are away: addresses, routes
 // and connections stay.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	all := w.addrs()
 	w.routed(lab.VIP, all...)

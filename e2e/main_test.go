@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,11 @@ var product string
 
 func TestMain(m *testing.M) {
 	kubelet.Init()
+	// A lab has its own namespaces and directory, and waits most of the time: two at
+	// once leave a machine of two processors time to spare.
+	if err := flag.Set("test.parallel", "2"); err != nil {
+		panic(err)
+	}
 	os.Exit(sandbox.Main(func() int {
 		dir, err := os.MkdirTemp("", "pharos-e2e-")
 		if err != nil {

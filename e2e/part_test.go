@@ -26,6 +26,7 @@ const (
 // Parts of the deployment that are missing, of another kind, unwilling, or dead
 // without a word: what of the rest goes on, and what is told.
 func TestParts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	all := w.addrs()
 	w.routed(lab.VIP, all...)

@@ -39,6 +39,7 @@ const pools = good + `- name: small
 // What Services ask for and get: addresses, announcements, and what becomes of
 // packets of real clients. It ends with what the product's accounts may do.
 func TestServices(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.configure(pools)
 	w.mirrors()

@@ -66,6 +66,7 @@ const configuredLongAgo = good + `- name: manual
 
 // In MetalLB's place: not a byte of any Service's status changes.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	w := beforeInstallation(t)
 	w.crds()
 	w.apply(configuredToday)
@@ -82,6 +83,7 @@ metadata: {name: controller, namespace: metallb-system, labels: {metallb.io/comp
 
 // The same from the days of the ConfigMap.
 func TestUpgradeFromConfigMap(t *testing.T) {
+	t.Parallel()
 	w := beforeInstallation(t)
 	w.configure(configuredLongAgo)
 	w.upgraded(leftLongAgo, lab.VIP)

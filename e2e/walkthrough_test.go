@@ -13,6 +13,7 @@ import (
 
 // The walk-through's ten steps, from its original input files.
 func TestWalkthrough(t *testing.T) {
+	t.Parallel()
 	if err := sandbox.Probe(); err != nil {
 		t.Skip(err)
 	}
