@@ -58,7 +58,7 @@ var rules = []rule{
 	{"internal/linux/...", []string{".", "why", "bgp/wire", "rib", "internal/compact", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	// Layer 3: roles know neither Kubernetes nor kernel.
 	{"controller", []string{".", "why", "ipam", "internal/task"}},
-	{"speaker", []string{".", "why", "bfd", "bgp", "bgp/wire", "layer2", "election", "internal/task"}},
+	{"speaker", []string{".", "why", "bfd", "bgp", "bgp/wire", "dataplane", "layer2", "election", "internal/task"}},
 	{"proxy", []string{".", "why", "dataplane", "internal/task"}},
 	{"router", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/task"}},
 	{"internal/task", []string{"golang.org/x/sync/errgroup"}},

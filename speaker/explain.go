@@ -3,6 +3,7 @@ package speaker
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
@@ -16,16 +17,24 @@ import (
 func (s *Speaker) Explain(name pharos.Name) why.Trail {
 	s.mu.Lock()
 	snap, view := s.snap, s.view
-	s.mu.Unlock()
 	svc, ok := snap.Services.Get(name)
+	eps, _ := snap.Endpoints.Get(name)
+	var told Kernel
+	if ok {
+		told = s.kernel.about(svc, eps, s.plans[name], time.Now())
+	}
+	waits := !s.kernel.state.Settled
+	s.mu.Unlock()
 	switch {
 	case !ok:
 		return why.Trail{why.New(why.NotLoadBalancer, "there is no Service %s", name)}
 	case view == nil || !snap.Synced:
 		return why.Trail{{Code: why.NotSynced}}
 	}
-	eps, _ := snap.Endpoints.Get(name)
-	p := view.Plan(svc, eps)
+	p := view.PlanWith(svc, eps, &told)
+	if waits && p.Announced() {
+		return why.Trail{why.New(why.DataPlaneAwaited, "this speaker has just begun, and finds out what the node's data plane serves")}
+	}
 	if len(p.Trail) == 0 || !p.Announced() {
 		return p.Trail
 	}

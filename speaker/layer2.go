@@ -128,13 +128,23 @@ func wording(c claimed) why.Reason {
 	return why.New(why.AddressConflict, "a host with MAC %s on interface %s claims %s too: find it, and give it another address", c.MAC, c.Interface, c.Addr)
 }
 
-// refresh works in what is not in Snapshots: members, links, claims and time.
+// refresh works in what is not in Snapshots: members, links, claims, the data plane and
+// time.
 func (s *Speaker) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.hear(now)
-	s.replanAll(s.meet(now), now)
+	newPhase := s.stepDrain(now)
+	concerned := s.listen(now)
+	include(concerned, s.meet(now))
+	switch {
+	case !s.snap.Synced || s.view == nil || !s.kernel.state.Settled:
+	case newPhase || !s.synced:
+		s.rebuild(now)
+	default:
+		s.replanAll(concerned, now)
+	}
 	s.announce(now)
 }
 
@@ -144,7 +154,7 @@ func (s *Speaker) deadline() time.Time {
 	defer s.mu.Unlock()
 	l := &s.segments
 	var next time.Time
-	for _, t := range []time.Time{l.answers.deadline(), l.quorum.Deadline(), l.begin.deadline(), l.judge.deadline()} {
+	for _, t := range []time.Time{l.answers.deadline(), l.quorum.Deadline(), l.begin.deadline(), l.judge.deadline(), s.kernel.deadline(), s.drain.deadline()} {
 		if next.IsZero() || !t.IsZero() && t.Before(next) {
 			next = t
 		}
@@ -192,16 +202,19 @@ func (s *Speaker) settle() {
 }
 
 // Run reconciles with every Snapshot until ctx ends, and with what members and links
-// tell. Then layer 2 addresses are handed over, which takes a second or so. What is
+// and the data plane tell. Then it leaves, which takes a second or so: see leave. What is
 // announced over BGP stays: closing the sessions takes it back, and the engine says
 // goodbye.
 func (s *Speaker) Run(ctx context.Context) error {
-	var members, links <-chan struct{}
+	var members, links, kernel <-chan struct{}
 	if s.edge.Membership != nil {
 		members = s.edge.Membership.Changed()
 	}
 	if s.edge.Layer2 != nil {
 		links = s.edge.Layer2.Changed()
+	}
+	if s.edge.DataPlane != nil {
+		kernel = s.edge.DataPlane.Changed()
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -213,13 +226,15 @@ func (s *Speaker) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			s.handOver()
+			s.leave()
 			return nil
 		case <-s.edge.Source.Changed():
 			s.Reconcile(s.edge.Source.Snapshot())
 		case <-members:
 			s.refresh()
 		case <-links:
+			s.refresh()
+		case <-kernel:
 			s.refresh()
 		case <-s.segments.judge.wake:
 			s.refresh()

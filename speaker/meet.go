@@ -164,10 +164,13 @@ func (s *Speaker) assemble(now time.Time) *crowd {
 	c := everybody(s.opt.Node)
 	if m := s.edge.Membership; m != nil {
 		st := m.Status()
-		own.Ready, own.Acting = l.begin.step(now, s.opt.Node, s.snap, len(l.links) > 0 && s.view != nil, &st)
+		own.Ready, own.Acting = l.begin.step(now, s.opt.Node, s.snap, len(l.links) > 0 && s.view != nil && s.kernel.fit(now), &st)
 		own = m.Tell(own) // who knew more of itself would elect another than the others do
 		l.judge.know(st.Members)
 		c = gather(s.opt.Node, own, &st)
+		if r := s.kernel.unfit(now); r.Code != why.OK && c.reason.Code == why.NotSynced {
+			c.reason = r
+		}
 		c.holder = m.Holder
 		s.fence(now, c, &st)
 	} else {

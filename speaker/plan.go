@@ -39,6 +39,9 @@ type Address struct {
 type Route struct {
 	Prefix netip.Prefix
 	Offer  *Offer
+	// Last marks it to be used only where there is no other (RFC 8326): it is about to
+	// be withdrawn.
+	Last bool
 }
 
 // Announced reports whether this node announces one of the addresses.
@@ -70,10 +73,15 @@ func (p *Plan) refuse(code why.Code, format string, args ...any) Plan {
 	return *p
 }
 
-// Plan decides about one Service. eps may be nil: it has no endpoints. Each
-// address is decided on its own, so that one that no pool has does not take the
-// others down.
+// Plan decides about one Service, whatever the node's data plane does. eps may be nil:
+// it has no endpoints. Each address is decided on its own, so that one that no pool has
+// does not take the others down.
 func (v *View) Plan(svc *pharos.Service, eps *pharos.Endpoints) Plan {
+	return v.PlanWith(svc, eps, &Kernel{})
+}
+
+// PlanWith is Plan with regard to what the node's data plane holds of the Service.
+func (v *View) PlanWith(svc *pharos.Service, eps *pharos.Endpoints, kernel *Kernel) Plan {
 	p := Plan{Service: svc.Name}
 	switch {
 	case svc.Type != pharos.LoadBalancer:
@@ -95,14 +103,24 @@ func (v *View) Plan(svc *pharos.Service, eps *pharos.Endpoints) Plan {
 
 	serving := servable(eps)
 	here, decisive := v.endpointsReason(svc, eps, serving)
+	leaves := v.phase == LastResort || svc.ExternalLocal && v.terminates(eps)
 	var last why.Reason
 	for i := range p.Addresses {
 		a := &p.Addresses[i]
 		v.address(&p, a, svc, serving)
-		if a.Reason.Code == why.OK && decisive {
+		switch held := kernel.verdict(a.Addr, svc.ExternalLocal); {
+		case a.Reason.Code != why.OK:
+		case v.phase == Gone:
+			a.Routes, a.Reason = nil, v.drained()
+		case decisive:
 			a.Routes, a.Reason = nil, here
+		case held.Code != why.OK:
+			a.Routes, a.Reason = nil, held
 		}
-		v.segment(&p, a, svc, serving)
+		for j := range a.Routes {
+			a.Routes[j].Last = leaves
+		}
+		v.segment(&p, a, svc, serving, kernel)
 		switch {
 		case a.Reason.Code == why.OK, a.here():
 			a.Reason = why.Reason{Code: why.NodeAssigned}
@@ -117,6 +135,12 @@ func (v *View) Plan(svc *pharos.Service, eps *pharos.Endpoints) Plan {
 	}
 	p.Trail = append(p.Trail, here)
 	bgp, segment := p.over()
+	switch {
+	case bgp && v.phase == LastResort:
+		p.Trail = append(p.Trail, why.New(why.NodeDraining, "node %s is being drained: its routes are marked as the last resort", v.opt.Node))
+	case bgp && leaves:
+		p.Trail = append(p.Trail, why.New(why.NodeDraining, "all endpoints on node %s terminate: its routes are marked as the last resort", v.opt.Node))
+	}
 	if bgp {
 		p.Trail = append(p.Trail, announcement([]string{v.opt.Node}, pharos.BGP))
 	}
@@ -150,7 +174,7 @@ func (v *View) address(p *Plan, a *Address, svc *pharos.Service, serving []strin
 	}
 	for _, o := range chosen.offers {
 		prefix := o.Advertisement.Prefix(a.Addr)
-		a.Routes = append(a.Routes, Route{prefix, o})
+		a.Routes = append(a.Routes, Route{Prefix: prefix, Offer: o})
 		p.Trail = append(p.Trail, why.New(why.OK, "advertisement %s offers %s to %v%s",
 			where(o.Advertisement.Name, o.Advertisement.Origin), prefix, o.Peers, selectedBy(o.Advertisement, svc)))
 	}
@@ -215,6 +239,16 @@ func (v *View) endpointsReason(svc *pharos.Service, eps *pharos.Endpoints, servi
 		return why.New(why.NoEndpoints, "none of %d endpoints can serve", total), true
 	}
 	return why.New(why.OK, "%d of %d endpoints can serve", len(serving), total), false
+}
+
+// terminates reports whether the endpoints on this node that can serve all terminate.
+func (v *View) terminates(eps *pharos.Endpoints) bool {
+	return eps != nil && !slices.ContainsFunc(eps.Backends, func(b pharos.Backend) bool { return b.Ready && b.Node == v.opt.Node })
+}
+
+// drained says that the node's drain is over.
+func (v *View) drained() why.Reason {
+	return why.New(why.NodeDraining, "node %s is drained: it is cordoned, and has the annotation %s", v.opt.Node, pharos.DrainAnnotation)
 }
 
 // servable returns the nodes of the endpoints that can serve, one entry for

@@ -25,14 +25,14 @@ type Segment struct {
 func key(svc *pharos.Service) netip.Addr { return svc.Ingress[0] }
 
 // segment decides who announces an address on layer 2, if its pool asks for that.
-func (v *View) segment(p *Plan, a *Address, svc *pharos.Service, serving []string) {
+func (v *View) segment(p *Plan, a *Address, svc *pharos.Service, serving []string, kernel *Kernel) {
 	st := v.pools[a.Pool]
 	if st == nil || st.ballot == nil {
 		return
 	}
 	s := &Segment{}
 	a.Layer2 = s
-	s.Reason = v.elect(p, a, s, st.ballot, svc, serving)
+	s.Reason = v.elect(p, a, s, st.ballot, svc, serving, kernel)
 	if s.Owner != "" {
 		p.Nodes = union(p.Nodes, []string{s.Owner})
 	}
@@ -43,7 +43,7 @@ func (v *View) segment(p *Plan, a *Address, svc *pharos.Service, serving []strin
 
 // elect sets the owner and the interfaces, and returns why this node does not
 // announce the address; OK where it does.
-func (v *View) elect(p *Plan, a *Address, s *Segment, b *election.Ballot, svc *pharos.Service, serving []string) why.Reason {
+func (v *View) elect(p *Plan, a *Address, s *Segment, b *election.Ballot, svc *pharos.Service, serving []string, kernel *Kernel) why.Reason {
 	switch {
 	case v.crowd.reason.Code != why.OK:
 		return v.crowd.reason
@@ -79,7 +79,10 @@ func (v *View) elect(p *Plan, a *Address, s *Segment, b *election.Ballot, svc *p
 	if len(links) > 0 && layer2.ReachOf(links, layer2.Announcement{Addr: a.Addr, Interfaces: s.Interfaces}) == layer2.Unreachable {
 		return why.New(why.AnnounceFailed, "this node is elected to announce %s and has no interface for it: %s", a.Addr, unusable(links, a.Addr, s.Interfaces))
 	}
-	return why.Reason{}
+	if v.phase == Gone {
+		return v.drained()
+	}
+	return kernel.verdict(a.Addr, svc.ExternalLocal)
 }
 
 // request is what an election asks of a Service.
@@ -87,17 +90,28 @@ func (v *View) request(svc *pharos.Service, serving []string) election.Request {
 	return election.Request{Labels: svc.Labels, Local: svc.ExternalLocal, Serving: serving, Alive: v.crowd.alive}
 }
 
-// able leaves out the candidates that have told of no link that the address could be
-// announced on, unless that leaves nobody.
+// able leaves out the candidates that are being drained, and those that have told of no
+// link that the address could be announced on, unless that leaves nobody.
 func (v *View) able(b *election.Ballot, addr netip.Addr, svc *pharos.Service, candidates []election.Candidate) []election.Candidate {
-	unable := func(c election.Candidate) bool { return !v.fits(b, addr, svc, c.Node) }
-	if !slices.ContainsFunc(candidates, unable) {
+	candidates = without(candidates, func(c election.Candidate) bool { return v.drainsAt(c.Node) })
+	return without(candidates, func(c election.Candidate) bool { return !v.fits(b, addr, svc, c.Node) })
+}
+
+// without leaves out those candidates, unless that leaves nobody.
+func without(candidates []election.Candidate, out func(election.Candidate) bool) []election.Candidate {
+	if !slices.ContainsFunc(candidates, out) {
 		return candidates
 	}
-	if left := slices.DeleteFunc(slices.Clone(candidates), unable); len(left) > 0 {
+	if left := slices.DeleteFunc(slices.Clone(candidates), out); len(left) > 0 {
 		return left
 	}
 	return candidates
+}
+
+// drainsAt reports whether a node is being drained.
+func (v *View) drainsAt(node string) bool {
+	_, ok := slices.BinarySearch(v.drains, node)
+	return ok
 }
 
 // fits reports whether a node has a link, as far as it told, on which the Service's
@@ -141,7 +155,8 @@ func (v *View) contests(p *Plan, svc *pharos.Service, serving []string, node str
 			return false
 		}
 		owner, reason := b.Candidate(a.Layer2.Owner, &ask)
-		if reason.Code != why.OK || v.fits(b, a.Addr, svc, node) && !v.fits(b, a.Addr, svc, a.Layer2.Owner) {
+		if reason.Code != why.OK || v.drainsAt(a.Layer2.Owner) ||
+			v.fits(b, a.Addr, svc, node) && !v.fits(b, a.Addr, svc, a.Layer2.Owner) {
 			return true
 		}
 		return election.Beats(key(svc), c, owner) || v.crowd.holds(key(svc)) == node

@@ -51,6 +51,10 @@ type Edge struct {
 	// it hears of other hosts goes to the Speaker's Conflict.
 	Layer2 layer2.Announcer
 
+	// DataPlane tells what the node's kernel holds. It may be nil: nobody knows, and
+	// nothing is asked.
+	DataPlane DataPlane
+
 	// Log may be nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -77,6 +81,8 @@ type Speaker struct {
 	status Status // what is not derived from the rest
 
 	segments segments
+	kernel   kernel
+	drain    drain
 }
 
 // New checks the options and starts nothing.
@@ -95,6 +101,10 @@ func New(opt Options, edge Edge) (*Speaker, error) {
 		gate:  pharos.Gate{Announces: true},
 
 		segments: newSegments(opt),
+		kernel:   newKernel(),
+	}
+	if edge.DataPlane != nil {
+		s.kernel.state = DataPlaneState{}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -115,8 +125,10 @@ func (s *Speaker) Reconcile(snap *pharos.Snapshot) {
 	before := s.snap
 	s.snap = snap
 	newConfig := s.pass(snap)
-	newView := s.look(before, newConfig)
 	now := time.Now()
+	newView := s.look(before, newConfig)
+	newView = s.stepDrain(now) || newView
+	heard := s.listen(now)
 	concerned := s.meet(now)
 	switch {
 	case !snap.Synced:
@@ -125,10 +137,12 @@ func (s *Speaker) Reconcile(snap *pharos.Snapshot) {
 			s.log.Warn("the API server knows no node of this name; nothing is announced", "node", s.opt.Node)
 		}
 		s.lost = true
+	case !s.kernel.state.Settled:
 	case newView || !s.synced:
 		s.rebuild(now)
 	default:
-		s.update(before, concerned, now)
+		include(heard, concerned)
+		s.update(before, heard, now)
 	}
 	s.announce(now)
 }
@@ -151,7 +165,7 @@ func (s *Speaker) look(before *pharos.Snapshot, newConfig bool) bool {
 	if newNodes {
 		s.setMembers()
 	}
-	view := NewView(s.opt, s.cfg, s.self, s.snap.Nodes).among(s.segments.crowd)
+	view := NewView(s.opt, s.cfg, s.self, s.snap.Nodes).among(s.segments.crowd).at(s.drain.phase)
 	if view.same(s.view) {
 		return false
 	}
@@ -205,7 +219,7 @@ func (s *Speaker) rebuild(now time.Time) {
 		if svc.Type != pharos.LoadBalancer {
 			continue
 		}
-		p := s.plan(svc)
+		p := s.plan(svc, plans[name], now)
 		s.plans[name] = p
 		dirty = s.table.add(p, dirty)
 		s.track(plans[name], p, now)
@@ -225,9 +239,6 @@ func (s *Speaker) rebuild(now time.Time) {
 // update plans the Services that changed, or whose endpoints did, or that are concerned
 // by something else.
 func (s *Speaker) update(before *pharos.Snapshot, concerned map[pharos.Name]bool, now time.Time) {
-	if concerned == nil {
-		concerned = map[pharos.Name]bool{}
-	}
 	for name := range s.snap.Services.Diff(before.Services) {
 		concerned[name] = true
 	}
@@ -254,11 +265,12 @@ func (s *Speaker) replan(name pharos.Name, dirty []netip.Prefix, now time.Time) 
 	svc, ok := s.snap.Services.Get(name)
 	var p *Plan
 	if ok && svc.Type == pharos.LoadBalancer {
-		p = s.plan(svc)
+		p = s.plan(svc, was, now)
 		s.plans[name] = p
 		dirty = s.table.add(p, dirty)
 	} else {
 		delete(s.plans, name)
+		delete(s.kernel.behind, name)
 	}
 	if was != nil {
 		dirty = s.table.remove(was, dirty)
@@ -271,10 +283,13 @@ func (s *Speaker) replan(name pharos.Name, dirty []netip.Prefix, now time.Time) 
 	return dirty
 }
 
-// plan plans a Service for keeping: of the trail only what decided.
-func (s *Speaker) plan(svc *pharos.Service) *Plan {
+// plan plans a Service for keeping, after the plan that stands, if there is one: of the
+// trail only what decided.
+func (s *Speaker) plan(svc *pharos.Service, was *Plan, now time.Time) *Plan {
 	eps, _ := s.snap.Endpoints.Get(svc.Name)
-	p := s.view.Plan(svc, eps)
+	told := s.kernel.about(svc, eps, was, now)
+	s.kernel.note(svc.Name, &told, now)
+	p := s.view.PlanWith(svc, eps, &told)
 	p.Trail = why.Trail{p.reason()}
 	return &p
 }

@@ -34,6 +34,12 @@ type Status struct {
 	Services []ServiceStatus  `json:"services"` // of type LoadBalancer, by name
 	Members  MembershipStatus `json:"members"`
 	Layer2   *Layer2Status    `json:"layer2,omitempty"` // nil: nothing is announced there
+
+	// DataPlane is how the node's data plane is heard; nil: nobody listens.
+	DataPlane *DataPlaneState `json:"dataPlane,omitempty"`
+
+	// Drain says how far the node's drain has come; OK where there is none.
+	Drain why.Reason `json:"drain"`
 }
 
 // ConfigStatus says whether the newest configuration is in force.
@@ -122,6 +128,10 @@ type AddressStatus struct {
 	Protocols []pharos.Mode  `json:"protocols,omitempty"` // that this node announces it over
 	Prefixes  []netip.Prefix `json:"prefixes,omitempty"`  // as announced over BGP
 	Reason    why.Reason     `json:"reason"`              // NodeAssigned, or why it is not announced
+	// LastResort says that the prefixes are marked to be used only where there are no
+	// others (RFC 8326).
+	LastResort bool `json:"lastResort,omitempty"`
+
 	// Peers are those of this node that hold one of the prefixes, sorted: what
 	// their sessions have carried, not what is wanted.
 	Peers []string `json:"peers,omitempty"`
@@ -210,6 +220,7 @@ func (s *Speaker) Status() Status {
 	}
 	plans := slices.SortedFunc(maps.Values(s.plans), func(a, b *Plan) int { return a.Service.Compare(b.Service) })
 	st.Layer2 = s.layer2Status()
+	st.DataPlane, st.Drain = s.dataPlaneStatus(), s.drainStatus()
 	s.mu.Unlock()
 	if st.Layer2 != nil {
 		st.Layer2.describe(s.edge.Layer2.Status())
@@ -286,6 +297,7 @@ func serviceStatus(p *Plan, held map[netip.Prefix][]string) ServiceStatus {
 		as := AddressStatus{Addr: a.Addr, Pool: a.Pool, Reason: a.Reason}
 		for _, r := range a.Routes {
 			as.Prefixes = append(as.Prefixes, r.Prefix)
+			as.LastResort = as.LastResort || r.Last
 			as.Peers = union(as.Peers, held[r.Prefix])
 		}
 		if len(a.Routes) > 0 {

@@ -20,6 +20,7 @@ type table struct {
 // claim counts the addresses that want a prefix with an Offer.
 type claim struct {
 	offer *Offer
+	last  bool // Route.Last
 	n     int
 }
 
@@ -33,11 +34,11 @@ func (t *table) add(p *Plan, dirty []netip.Prefix) []netip.Prefix {
 	for i := range p.Addresses {
 		for _, r := range p.Addresses[i].Routes {
 			list := t.claims[r.Prefix]
-			if at := claimOf(list, r.Offer); at >= 0 {
+			if at := claimOf(list, r); at >= 0 {
 				list[at].n++
 				continue
 			}
-			t.claims[r.Prefix] = append(list, claim{r.Offer, 1})
+			t.claims[r.Prefix] = append(list, claim{r.Offer, r.Last, 1})
 			dirty = append(dirty, r.Prefix)
 		}
 	}
@@ -49,7 +50,7 @@ func (t *table) remove(p *Plan, dirty []netip.Prefix) []netip.Prefix {
 	for i := range p.Addresses {
 		for _, r := range p.Addresses[i].Routes {
 			list := t.claims[r.Prefix]
-			at := claimOf(list, r.Offer)
+			at := claimOf(list, r)
 			if list[at].n--; list[at].n > 0 {
 				continue
 			}
@@ -64,23 +65,27 @@ func (t *table) remove(p *Plan, dirty []netip.Prefix) []netip.Prefix {
 	return dirty
 }
 
-func claimOf(list []claim, o *Offer) int {
-	return slices.IndexFunc(list, func(c claim) bool { return c.offer == o })
+func claimOf(list []claim, r Route) int {
+	return slices.IndexFunc(list, func(c claim) bool { return c.offer == r.Offer && c.last == r.Last })
 }
 
-// want returns the attributes with which a peer shall have a prefix, or nil.
+// want returns the attributes with which a peer shall have a prefix, or nil. It is the
+// last resort where it is for all who want it.
 func (t *table) want(prefix netip.Prefix, peer string) *bgp.Attrs {
 	var room [4]*Offer
-	offers := room[:0]
+	offers, last := room[:0], true
 	for _, c := range t.claims[prefix] {
 		if slices.Contains(c.offer.Peers, peer) {
-			offers = append(offers, c.offer)
+			last = last && c.last
+			if !slices.Contains(offers, c.offer) {
+				offers = append(offers, c.offer)
+			}
 		}
 	}
 	if len(offers) == 0 {
 		return nil
 	}
-	return t.attrs.of(offers)
+	return t.attrs.of(offers, last)
 }
 
 // changes states what every peer shall have of the prefixes.
@@ -112,8 +117,9 @@ func (t attrTable) next() attrTable {
 
 // of unites what several offers say of one route: all their communities, and
 // the highest LOCAL_PREF that one of them sets. The order does not matter, so
-// that all nodes say the same whichever Service came first.
-func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
+// that all nodes say the same whichever Service came first. A last resort has the
+// community GRACEFUL_SHUTDOWN, and inside the AS the lowest LOCAL_PREF (RFC 8326 §4.1).
+func (t *attrTable) of(offers []*Offer, last bool) *bgp.Attrs {
 	var pref *uint32
 	// INCOMPLETE: learned by some other means than routing (RFC 4271 §5.1.1).
 	origin := wire.OriginIncomplete
@@ -133,6 +139,9 @@ func (t *attrTable) of(offers []*Offer) *bgp.Attrs {
 		for _, c := range a.LargeCommunities {
 			large = append(large, wire.LargeCommunity(c))
 		}
+	}
+	if last {
+		communities, pref = append(communities, wire.CommunityGracefulShutdown), new(uint32)
 	}
 	slices.Sort(communities)
 	communities = slices.Compact(communities)

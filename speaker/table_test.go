@@ -22,7 +22,7 @@ func TestOrigin(t *testing.T) {
 		{[]*Offer{resource, legacy}, wire.OriginIGP},
 	} {
 		attrs := attrTable{}.next()
-		if got := attrs.of(c.offers).Origin; got != c.want {
+		if got := attrs.of(c.offers, false).Origin; got != c.want {
 			t.Errorf("%d offers: %v, want %v", len(c.offers), got, c.want)
 		}
 	}

@@ -25,6 +25,11 @@ type Options struct {
 	// ForwardingLost says that the node began to carry traffic anew together with
 	// the speaker, as after a reboot: peers that kept its routes are to drop them.
 	ForwardingLost bool
+	// DrainTime is how long routes are marked as the last resort before the speaker ends;
+	// 0: not at all. NodeDrainTime is the same for a node that is being drained; 0 means
+	// the constant DrainTime.
+	DrainTime     time.Duration
+	NodeDrainTime time.Duration
 	// Policy is how layer 2 elections depart from MetalLB's rule. It applies while all
 	// speakers that are alive have the same one.
 	Policy election.Policy
@@ -42,13 +47,22 @@ type View struct {
 	sessions []session // of this node, those that must not be as well
 	problems []why.Reason
 	pools    map[string]*stock
-	crowd    *crowd // who takes part in elections; not nil
+	crowd    *crowd   // who takes part in elections; not nil
+	phase    Phase    // of the own node's drain
+	drains   []string // nodes that are being drained, sorted
 }
 
 // among returns the View as it is among others that are alive.
 func (v *View) among(c *crowd) *View {
 	out := *v
 	out.crowd = c
+	return &out
+}
+
+// at returns the View as it is in a phase of the own node's drain.
+func (v *View) at(phase Phase) *View {
+	out := *v
+	out.phase = phase
 	return &out
 }
 
@@ -63,6 +77,15 @@ type Offer struct {
 // cluster. A nil cfg is one that was never there.
 func NewView(opt Options, cfg *pharos.Config, self *pharos.Node, nodes pharos.Map[string, *pharos.Node]) *View {
 	v := &View{opt: opt, cfg: cfg, pools: map[string]*stock{}, crowd: everybody(opt.Node)}
+	if self.Drain.Asked {
+		v.phase = LastResort
+	}
+	for name, n := range nodes.All() {
+		if n.Drain.Asked {
+			v.drains = append(v.drains, name)
+		}
+	}
+	slices.Sort(v.drains)
 	if cfg == nil {
 		return v
 	}
@@ -134,7 +157,7 @@ func (v *View) configs() []bgp.Config {
 
 // same reports whether both views decide everything alike among the same crowd.
 func (v *View) same(other *View) bool {
-	return other != nil && v.cfg == other.cfg && reflect.DeepEqual(v.sessions, other.sessions) &&
+	return other != nil && v.cfg == other.cfg && v.phase == other.phase && slices.Equal(v.drains, other.drains) && reflect.DeepEqual(v.sessions, other.sessions) &&
 		slices.Equal(v.problems, other.problems) && reflect.DeepEqual(v.pools, other.pools)
 }
 

@@ -15,6 +15,7 @@ func main() {
 	cli.Init()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
 	if err := cli.New().ExecuteContext(ctx); err != nil {
 		if text := err.Error(); text != "" { // empty: told already
 			fmt.Fprintln(os.Stderr, "Error:", text)

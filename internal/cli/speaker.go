@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,10 @@ type speakerFlags struct {
 	pod           kube.Pod
 	secret        string // environment alone: arguments can be read by others
 	segment       segmentFlags
+	gate          string
+	proxySocket   string
+	drainTime     time.Duration
+	nodeDrainTime time.Duration
 }
 
 func newSpeaker() *cobra.Command {
@@ -72,6 +77,10 @@ goes before it.` + formerHelp("speaker"),
 	flags.StringVar(&f.bindPort, "ml-bindport", env("METALLB_ML_BIND_PORT", "7946"), "TCP and UDP port of the membership; 0 has none [METALLB_ML_BIND_PORT]")
 	flags.StringVar(&f.secretPath, "ml-secret-key-path", env("METALLB_ML_SECRET_KEY_PATH", ""), "file with the membership's secret, or directory with file secretkey [METALLB_ML_SECRET_KEY_PATH]")
 	f.segment.bind(flags)
+	flags.StringVar(&f.gate, "gate", "auto", "announce what the node's pharos proxy serves alone: auto (where there is one), on or off")
+	flags.StringVar(&f.proxySocket, "proxy-socket", filepath.Join(socketDir, "proxy.sock"), "path of the proxy's socket")
+	flags.DurationVar(&f.drainTime, "drain-time", time.Second, "how long routes are marked GRACEFUL_SHUTDOWN (RFC 8326) before the speaker ends; 0: not at all")
+	flags.DurationVar(&f.nodeDrainTime, "node-drain-time", speaker.DrainTime, "how long a node that is cordoned and has the annotation "+pharos.DrainAnnotation+"=true announces as the last resort")
 	f.secret = env("METALLB_ML_SECRET_KEY", "")
 	f.former = bindFormer(flags, "speaker")
 	return cmd
@@ -165,8 +174,8 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		return err
 	}
 	edge := speaker.Edge{Source: source, Recorder: recorder, Sessions: sessions, Layer2: links, Log: log}
-	parts := []task.Part{source.Run, recorder.Run, sessions.Run, paths.Run}
-	late := []task.Part{task.Keep(log, "layer 2", again, links.Run)} // until addresses have been handed over
+	parts := []task.Part{source.Run, recorder.Run}
+	late := []task.Part{sessions.Run, paths.Run, task.Keep(log, "layer 2", again, links.Run)} // until others have taken over
 	members, err = f.membership(paths, log, func(r why.Reason) {
 		if r.Code != why.OK {
 			recorder.Node(f.node, r)
@@ -179,12 +188,23 @@ func runSpeaker(ctx context.Context, f speakerFlags) error {
 		edge.Membership = members
 		late = append(late, members.Run)
 	}
-	opt := speaker.Options{Node: f.node, Class: f.class, IgnoreExcludeLabel: f.ignoreExclude, Policy: policy, FenceAfter: f.segment.fenceAfter}
+	opt := speaker.Options{
+		Node: f.node, Class: f.class, IgnoreExcludeLabel: f.ignoreExclude, Policy: policy, FenceAfter: f.segment.fenceAfter,
+		DrainTime: f.drainTime, NodeDrainTime: f.nodeDrainTime,
+	}
 	if up, err := uptime(uptimeFile); err != nil {
 		log.Warn("a reboot of the node cannot be told from a restart of the speaker", "err", err)
 	} else {
 		// Peers that kept routes for longer have dropped them by now.
 		opt.ForwardingLost = up < speaker.RestartTime
+	}
+	kernel, err := newKernelLink(f.gate, f.proxySocket, opt.ForwardingLost)
+	if err != nil {
+		return err
+	}
+	if kernel != nil {
+		edge.DataPlane = kernel
+		parts = append(parts, kernel.Run)
 	}
 	role, err = speaker.New(opt, edge)
 	if err != nil {

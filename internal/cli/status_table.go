@@ -159,6 +159,12 @@ func showSpeaker(w io.Writer, st *speaker.Status, now time.Time) {
 	if text := segments(st.Layer2); text != "" {
 		fmt.Fprintf(w, "  Layer 2:        %s\n", text)
 	}
+	if text := heard(st.DataPlane, now); text != "" {
+		fmt.Fprintf(w, "  Data plane:     %s\n", text)
+	}
+	if st.Drain.Code != why.OK {
+		fmt.Fprintf(w, "  Drain:          %s\n", because(st.Drain))
+	}
 
 	sessions := table{{"PEER", "ADDRESS", "AS", "STATE", "SINCE", "BFD", "ROUTES", "PENDING", "LAST ERROR"}}
 	for _, s := range st.Sessions {
@@ -211,10 +217,28 @@ func announcedAs(a *speaker.AddressStatus) string {
 	for _, p := range a.Prefixes {
 		parts = append(parts, p.String())
 	}
+	if a.LastResort {
+		parts = append(parts, "as the last resort")
+	}
 	if len(a.Interfaces) > 0 {
 		parts = append(parts, "on "+strings.Join(a.Interfaces, ", "))
 	}
 	return strings.Join(parts, " ")
+}
+
+// heard tells whether announcements wait for the node's data plane, and how it is heard.
+func heard(st *speaker.DataPlaneState, now time.Time) string {
+	switch {
+	case st == nil || !st.Gates:
+		return ""
+	case !st.Whole && st.Problem == "":
+		return "awaited: it has put nothing into the kernel yet"
+	case !st.Whole:
+		return "awaited: " + st.Problem
+	case !st.Silent.IsZero():
+		return fmt.Sprintf("not heard for %s: %s", age(now, st.Silent), st.Problem)
+	}
+	return "heard; what it does not serve is not announced"
 }
 
 // segments tells what layer 2 is about, in a line, unless there is nothing to tell.

@@ -78,7 +78,7 @@ func speakerStatus() speaker.Status {
 		},
 		Services: []speaker.ServiceStatus{
 			{Name: name("web"), Addresses: []speaker.AddressStatus{
-				{Addr: a("172.19.100.1"), Protocols: []pharos.Mode{pharos.BGP}, Reason: why.Reason{Code: why.NodeAssigned}},
+				{Addr: a("172.19.100.1"), Protocols: []pharos.Mode{pharos.BGP}, LastResort: true, Reason: why.Reason{Code: why.NodeAssigned}},
 				{Addr: a("fd01::1"), Reason: why.Reason{Code: why.IPNotAllowed}}}},
 			{Name: name("idle"), Addresses: []speaker.AddressStatus{{Addr: a("172.19.100.2"), Reason: why.Reason{Code: why.NoEndpoints}}}},
 			{Name: name("lan"), Addresses: []speaker.AddressStatus{
@@ -86,7 +86,8 @@ func speakerStatus() speaker.Status {
 				{Addr: a("192.0.2.8"), Owner: "cy01-net113", Reason: why.Reason{Code: why.NotOwner}}}},
 			{Name: name("young"), Reason: why.Reason{Code: why.NoIPAllocated}},
 		},
-		Members: speaker.MembershipStatus{Members: []speaker.Member{{Name: "cy01-net112"}, {Name: "cy01-net113"}}},
+		Members:   speaker.MembershipStatus{Members: []speaker.Member{{Name: "cy01-net112"}, {Name: "cy01-net113"}}},
+		DataPlane: &speaker.DataPlaneState{Gates: true},
 		Layer2: &speaker.Layer2Status{Conflicts: 3, Addresses: []speaker.AnsweredStatus{
 			{Addr: a("192.0.2.7"), Requests: 12, Responses: 11, Gratuitous: 10}}},
 	}

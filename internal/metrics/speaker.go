@@ -13,6 +13,8 @@ func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 	service := c.desc("metallb_speaker_announced", "Addresses of Services that this node announces.", "service", "protocol", "node", "ip")
 	silent := c.desc("pharos_speaker_unannounced_addresses", "Addresses of Services that this node does not announce, by reason.", "reason")
 	members := c.desc("pharos_speaker_members", "Speakers known to be alive, this one included.")
+	heard := c.desc("pharos_speaker_data_plane_heard_bool", "Whether the node's proxy tells what the kernel holds; only where announcements wait for it.")
+	last := c.desc("pharos_speaker_last_resort_addresses", "Addresses that this node announces to be used only where no other node does (RFC 8326).")
 	segments := newSegments(c)
 	client := newClient(c)
 
@@ -24,10 +26,13 @@ func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 				f.emit(emit, &st.Sessions[i])
 			}
 		}
-		reasons := map[string]int{}
+		reasons, resorts := map[string]int{}, 0
 		for i := range st.Services {
 			svc := &st.Services[i]
 			for _, a := range svc.Addresses {
+				if a.LastResort {
+					resorts++
+				}
 				for _, p := range a.Protocols {
 					emit(service, gauge, 1, svc.Name.String(), string(p), st.Node, a.Addr.String())
 				}
@@ -38,6 +43,10 @@ func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 		}
 		for reason, n := range reasons {
 			emit(silent, gauge, float64(n), reason)
+		}
+		emit(last, gauge, float64(resorts))
+		if d := st.DataPlane; d != nil && d.Gates {
+			emit(heard, gauge, boolean(d.Silent.IsZero()))
 		}
 		emit(members, gauge, float64(len(st.Members.Members)))
 		segments.emit(emit, st.Layer2)

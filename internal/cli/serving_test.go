@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/proxy"
+)
+
+// cable is a proxy's end of a kernelLink.
+type cable struct {
+	*kernelLink
+	each chan func(proxy.Told) error
+	end  chan error
+}
+
+func newCable(t *testing.T, gate, socket string, booted bool) *cable {
+	t.Helper()
+	l, err := newKernelLink(gate, socket, booted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &cable{l, make(chan func(proxy.Told) error), make(chan error)}
+	l.follow = func(ctx context.Context, each func(proxy.Told) error) error {
+		for {
+			select {
+			case w.each <- each:
+			case err := <-w.end:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *cable) tell(t *testing.T, told ...proxy.Told) {
+	t.Helper()
+	each := <-w.each
+	for _, one := range told {
+		if err := each(one); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// taken are the names of what Take returns, with "-" where it is gone.
+func (w *cable) taken() string {
+	var list []string
+	news := w.Take()
+	for _, name := range slices.SortedFunc(maps.Keys(news), pharos.Name.Compare) {
+		if news[name] == nil {
+			list = append(list, "-"+name.Name)
+		} else {
+			list = append(list, name.Name)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+func holds(name string) proxy.Told {
+	return proxy.Told{Serving: &dataplane.Serving{Name: pharos.Name{Namespace: "default", Name: name}}}
+}
+
+func TestKernelLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newCable(t, "auto", filepath.Join(t.TempDir(), "none.sock"), false)
+		format, whole := proxy.Told{Format: dataplane.DigestFormat}, proxy.Told{Whole: true}
+		synctest.Wait()
+		if st := w.State(); st.Gates || !st.Settled {
+			t.Errorf("without a socket: %+v", st)
+		}
+		w.tell(t, proxy.Told{})
+		if st := w.State(); !st.Gates || st.Whole || !st.Silent.IsZero() {
+			t.Errorf("with a proxy that has nothing in the kernel: %+v", st)
+		}
+		w.tell(t, format, holds("a"), holds("b"), whole)
+		if st := w.State(); !st.Whole || !st.Comparable || w.taken() != "a b" {
+			t.Errorf("told all: %+v", st)
+		}
+		gone := pharos.Name{Namespace: "default", Name: "a"}
+		w.tell(t, holds("c"), proxy.Told{Gone: &gone})
+		if got := w.taken(); got != "-a c" {
+			t.Errorf("taken %q", got)
+		}
+
+		// The end takes nothing back; what the next one has not is gone once it has told all.
+		w.end <- errors.New("it was killed")
+		synctest.Wait()
+		if st := w.State(); st.Silent.IsZero() || st.Problem != "it was killed" || !st.Gates || w.taken() != "" {
+			t.Errorf("after its end: %+v", st)
+		}
+		<-time.After(time.Minute)
+		w.tell(t, proxy.Told{Format: dataplane.DigestFormat + 1}, holds("b"))
+		if got := w.taken(); got != "b" || w.State().Comparable || !w.State().Silent.IsZero() {
+			t.Errorf("the next one tells: %q, %+v", got, w.State())
+		}
+		w.tell(t, whole)
+		if got := w.taken(); got != "-c" {
+			t.Errorf("the next one told all: %q", got)
+		}
+	})
+}
+
+// How long a speaker that begins waits for what a proxy tells.
+func TestKernelLinkSettles(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		gate, socket string
+		booted       bool
+		want         time.Duration
+	}{
+		"no socket":        {"auto", filepath.Join(dir, "none.sock"), false, 0},
+		"just booted":      {"auto", filepath.Join(dir, "none.sock"), true, bootTime},
+		"a socket":         {"auto", dir, false, settleTime},
+		"on, and no proxy": {"on", filepath.Join(dir, "none.sock"), false, settleTime},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newCable(t, c.gate, c.socket, c.booted)
+			synctest.Wait()
+			if c.want > 0 {
+				<-time.After(c.want - time.Nanosecond)
+				synctest.Wait()
+				if w.State().Settled {
+					t.Errorf("%s: it does not wait for %v", name, c.want)
+				}
+				<-time.After(time.Nanosecond)
+				synctest.Wait()
+			}
+			if st := w.State(); !st.Settled || st.Gates != (c.gate == "on") {
+				t.Errorf("%s: %+v after %v", name, st, c.want)
+			}
+		})
+	}
+	if l, err := newKernelLink("off", "", false); l != nil || err != nil {
+		t.Errorf("off: %v, %v", l, err)
+	}
+	if _, err := newKernelLink("perhaps", "", false); err == nil {
+		t.Error("any text is a gate")
+	}
+}
