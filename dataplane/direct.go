@@ -2,52 +2,76 @@ package dataplane
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane/table"
+	"github.com/pharoslb/pharos/why"
 )
 
-// siblings returns the Snapshot's other nodes, by name, and the names of those
-// that aren't ready.
-func (p *Planner) siblings(snapshot *pharos.Snapshot) ([]Sibling, map[string]bool) {
-	var siblings []Sibling
-	dead := map[string]bool{}
-	for name, n := range snapshot.Nodes.All() {
-		if name == p.options.Node {
+// mode decides how the Service is carried, and says where that is not as it asks.
+func (b *builder) mode(fallback pharos.DataPlaneMode) {
+	b.plan.ModeRefused = b.service.ModeRefused
+	b.direct = cmp.Or(b.service.Mode, fallback) == pharos.Direct
+	if !b.direct {
+		return
+	}
+	usable, reachable := false, false
+	for i := range b.endpoints.Backends {
+		e := &b.endpoints.Backends[i]
+		if b.rank(e) == useless {
 			continue
 		}
-		if n.NotReady {
-			dead[name] = true
+		if e.Node == "" {
+			b.refuse(why.New(why.NodeUnknown, "the node of endpoint %s is not known, so nobody could keep its connections", e.Addr))
+			return
 		}
-		s := Sibling{Name: name}
-		for _, ipv6 := range []bool{false, true} {
-			if i := slices.IndexFunc(n.Addresses, func(a netip.Addr) bool { return a.Is6() == ipv6 }); i >= 0 {
-				s.Addresses = append(s.Addresses, n.Addresses[i])
-			}
-		}
-		siblings = append(siblings, s)
+		usable, reachable = true, reachable || b.fates[e.Node].reachable
 	}
-	slices.SortFunc(siblings, func(a, b Sibling) int { return cmp.Compare(a.Name, b.Name) })
-	return siblings, dead
+	if usable && !reachable {
+		b.refuse(why.New(why.NodeUnknown, "the nodes of its endpoints have no known address"))
+	}
 }
 
-// table gives a group its table.
+func (b *builder) refuse(r why.Reason) { b.direct, b.plan.ModeRefused = false, r }
+
+// table gives a group its table. Endpoints on nodes that nobody knows an address
+// of, as one that was deleted, get nothing while there are others.
 func (b *builder) table(group int) {
 	g := &b.plan.Groups[group]
 	if g.Table != nil {
 		return
 	}
-	var owners []table.Endpoint
+	var owners, unknown []table.Endpoint
 	for rank := stays; rank <= terminates; rank++ {
 		// Where every ready one is on a node that is drained, those get the new connections.
 		draining := rank == terminates || rank == leaves && len(owners) > 0
 		for _, e := range b.collect(g.Key(), func(e *pharos.Backend) bool { return b.rank(e) == rank }) {
-			owners = append(owners, table.Endpoint{Addr: e.Addr, Node: e.Node, Draining: draining, Dead: b.dead[e.Node]})
+			fate := b.fates[e.Node]
+			owner := table.Endpoint{Addr: e.Addr, Node: e.Node, Draining: draining, Dead: !fate.alive || !fate.reachable}
+			if fate.reachable {
+				owners = append(owners, owner)
+			} else {
+				unknown = append(unknown, owner)
+			}
 		}
 	}
-	g.Table = table.New(owners)
+	if len(owners) == 0 {
+		owners = unknown
+	}
+	g.Table = b.renew(g.Key(), owners)
+}
+
+// renew returns the table of the owners, made of the one before if there is one.
+func (b *builder) renew(key GroupKey, owners []table.Endpoint) *table.Table {
+	if b.was != nil {
+		for i := range b.was.Groups {
+			if g := &b.was.Groups[i]; g.Table != nil && g.Key() == key {
+				return g.Table.With(owners)
+			}
+		}
+	}
+	return table.New(owners)
 }
 
 // beside leaves direct frontends alone in the plan.

@@ -2,11 +2,11 @@ package dataplane
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/why"
 )
 
 // proxyNameLabel on a Service gives it to another proxy, as it does for
@@ -42,8 +42,7 @@ type Planner struct {
 	options Options
 	last    *pharos.Snapshot
 	state   *State
-	dead    map[string]bool          // nodes that aren't ready
-	drained map[string]bool          // nodes that are being drained
+	fates   map[string]fate          // by node
 	wanted  map[pharos.Name]*Service // before conflicts are settled
 	claims  map[Target][]claim
 }
@@ -63,11 +62,10 @@ func NewPlanner(options Options) *Planner {
 // one before what is the same.
 func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 	node := p.node(snapshot)
-	siblings, dead := p.siblings(snapshot)
-	drained := drained(snapshot)
+	siblings, fates := p.look(snapshot)
 	dirty := map[pharos.Name]bool{}
-	if !node.Equal(&p.state.Node) || !maps.Equal(dead, p.dead) {
-		// Every plan may depend on the node; it changes about as often as it boots.
+	if !node.Equal(&p.state.Node) {
+		// Every plan may depend on the own node; it changes about as often as it boots.
 		for name := range snapshot.Services.All() {
 			dirty[name] = true
 		}
@@ -78,8 +76,8 @@ func (p *Planner) Plan(snapshot *pharos.Snapshot) *State {
 	for name := range snapshot.Endpoints.Diff(p.last.Endpoints) {
 		dirty[name] = true
 	}
-	p.concerned(snapshot, drained, dirty)
-	p.dead, p.drained = dead, drained
+	p.concerned(snapshot, fates, dirty)
+	p.fates = fates
 	services := p.state.Services
 	for name := range p.plan(snapshot, &node, dirty) {
 		if s := p.settle(name); s == nil {
@@ -151,9 +149,10 @@ func (p *Planner) planService(service *pharos.Service, endpoints *pharos.Endpoin
 		endpoints = &pharos.Endpoints{}
 	}
 	b := builder{
-		service: service, endpoints: endpoints, node: node, dead: p.dead, drained: p.drained, plan: &Service{Name: service.Name},
-		direct: cmp.Or(service.Mode, p.options.Mode) == pharos.Direct,
+		service: service, endpoints: endpoints, node: node, fates: p.fates,
+		was: p.wanted[service.Name], plan: &Service{Name: service.Name},
 	}
+	b.mode(p.options.Mode)
 	for _, port := range service.Ports {
 		for _, addr := range service.ClusterIPs {
 			b.internal(port, addr)
@@ -177,7 +176,7 @@ func (p *Planner) planService(service *pharos.Service, endpoints *pharos.Endpoin
 	b.plan.Frontends = slices.CompactFunc(b.plan.Frontends, func(x, y Frontend) bool { return x.Target == y.Target })
 	if p.options.Beside {
 		b.beside()
-		if len(b.plan.Frontends) == 0 {
+		if len(b.plan.Frontends) == 0 && b.plan.ModeRefused == (why.Reason{}) {
 			return nil
 		}
 		return b.plan
@@ -216,9 +215,9 @@ type builder struct {
 	service   *pharos.Service
 	endpoints *pharos.Endpoints
 	node      *Node
-	dead      map[string]bool
-	drained   map[string]bool
+	fates     map[string]fate
 	direct    bool
+	was       *Service // the plan before, or nil
 	plan      *Service
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
-	"github.com/pharoslb/pharos/dataplane/table"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -46,16 +45,25 @@ func (c *chaos) step() *pharos.Snapshot {
 		for range c.IntN(5) {
 			state := c.IntN(4)
 			e.Backends = append(e.Backends, pharos.Backend{
-				Addr: nth([]string{"10.1.0.0", "fd01::"}[c.IntN(2)], c.IntN(6)), Node: fmt.Sprintf("n%d", c.IntN(3)),
+				Addr: nth([]string{"10.1.0.0", "fd01::"}[c.IntN(2)], c.IntN(6)), Node: []string{"n0", "n1", "n2", "n0", "n1", "n2", ""}[c.IntN(7)],
 				Ready: state == 0 || state == 3, Serving: state < 2 || state == 3, Terminating: state == 1,
 				Ports: []pharos.BackendPort{{Name: "a", Protocol: pharos.TCP, Port: 8080}, {Name: "b", Protocol: pharos.UDP, Port: 53}},
 			})
 		}
 		s.Endpoints = s.Endpoints.With(name, e)
 	case 5:
-		s.Nodes = s.Nodes.With("n1", &pharos.Node{Name: "n1", PodCIDRs: []netip.Prefix{prefix(fmt.Sprintf("10.%d.0.0/16", 1+c.IntN(2)))}})
+		s.Nodes = s.Nodes.With("n1", &pharos.Node{
+			Name: "n1", Addresses: []netip.Addr{addr("10.0.0.1")},
+			PodCIDRs: []netip.Prefix{prefix(fmt.Sprintf("10.%d.0.0/16", 1+c.IntN(2)))},
+		})
 	case 6:
-		s.Nodes = s.Nodes.With("n2", &pharos.Node{Name: "n2", PodCIDRs: []netip.Prefix{prefix("10.3.0.0/16")}, Drain: pharos.Drain{Asked: c.IntN(2) == 0}})
+		n := &pharos.Node{
+			Name: []string{"n0", "n2"}[c.IntN(2)], Addresses: []netip.Addr{addr("10.0.0.2"), addr("10.0.0.3")}[c.IntN(2):],
+			PodCIDRs: []netip.Prefix{prefix("10.3.0.0/16")}, NotReady: c.IntN(3) == 0, Drain: pharos.Drain{Asked: c.IntN(3) == 0},
+		}
+		if s.Nodes = s.Nodes.With(n.Name, n); c.IntN(3) == 0 {
+			s.Nodes = s.Nodes.Without(n.Name)
+		}
 	default:
 		service := &pharos.Service{
 			Name: name, Type: []pharos.ServiceType{pharos.ClusterIP, pharos.NodePort, pharos.LoadBalancer, pharos.ExternalName}[c.IntN(4)],
@@ -68,6 +76,7 @@ func (c *chaos) step() *pharos.Snapshot {
 				{Name: "a", Protocol: pharos.TCP, Port: uint16(80 + c.IntN(2)), NodePort: uint16(30000 + c.IntN(3))},
 				{Name: "b", Protocol: pharos.UDP, Port: 53}}[:1+c.IntN(2)],
 			HealthCheckNodePort: uint16(c.IntN(2)) * 32000,
+			Mode:                []pharos.DataPlaneMode{pharos.ModeDefault, pharos.NAT, pharos.Direct}[c.IntN(3)],
 		}
 		if c.IntN(3) == 0 {
 			service.SourceRanges = []netip.Prefix{prefix("10.0.0.0/8"), prefix("10.1.0.0/16"), prefix("fd00::/8")}
@@ -89,7 +98,7 @@ func TestPlanDependsOnTheLastSnapshotAlone(t *testing.T) {
 			snapshot := c.step()
 			got := planner.Plan(snapshot)
 			want := dataplane.NewPlanner(dataplane.Options{Node: "n1"}).Plan(snapshot)
-			if !got.Node.Equal(&want.Node) || got.Services.Len() != want.Services.Len() || got.Revision != snapshot.Revision {
+			if !got.Node.Equal(&want.Node) || !slices.EqualFunc(got.Siblings, want.Siblings, dataplane.Sibling.Equal) || got.Services.Len() != want.Services.Len() || got.Revision != snapshot.Revision {
 				t.Fatalf("seed %d, step %d: %d services, want %d", seed, i, got.Services.Len(), want.Services.Len())
 			}
 			served := map[dataplane.Target]pharos.Name{}
@@ -287,99 +296,5 @@ func TestModelServesNodePortsWhereAsked(t *testing.T) {
 		if got := m.Where(p).Action; got != c.want {
 			t.Errorf("%s, served at %v: %s, want %s", c.to, c.served, got, c.want)
 		}
-	}
-}
-
-func many(n int) *pharos.Snapshot {
-	services, endpoints := map[pharos.Name]*pharos.Service{}, map[pharos.Name]*pharos.Endpoints{}
-	for i := range n {
-		name := pharos.Name{Namespace: "default", Name: fmt.Sprintf("s%d", i)}
-		services[name] = &pharos.Service{Name: name, Type: pharos.ClusterIP, ClusterIPs: []netip.Addr{nth("10.96.0.0", i)}, Ports: []pharos.ServicePort{{Protocol: pharos.TCP, Port: 80}}}
-		e := &pharos.Endpoints{}
-		for j := range 10 {
-			e.Backends = append(e.Backends, pharos.Backend{Addr: nth("10.1.0.0", i+j), Node: "n1", Ready: true, Ports: []pharos.BackendPort{{Protocol: pharos.TCP, Port: 80}}})
-		}
-		endpoints[name] = e
-	}
-	return &pharos.Snapshot{Synced: true, Services: pharos.MapOf(services), Endpoints: pharos.MapOf(endpoints)}
-}
-
-// BenchmarkPlan is everything at once, BenchmarkReplan one endpoint's change.
-func BenchmarkPlan(b *testing.B) {
-	s := many(10000)
-	for b.Loop() {
-		dataplane.NewPlanner(dataplane.Options{Node: "n1"}).Plan(s)
-	}
-}
-
-func BenchmarkReplan(b *testing.B) {
-	s := *many(10000)
-	p := dataplane.NewPlanner(dataplane.Options{Node: "n1"})
-	p.Plan(&s)
-	name := pharos.Name{Namespace: "default", Name: "s5000"}
-	full, _ := s.Endpoints.Get(name)
-	fewer := &pharos.Endpoints{Backends: full.Backends[1:]}
-	for i := 0; b.Loop(); i++ {
-		next := s
-		next.Endpoints = s.Endpoints.With(name, []*pharos.Endpoints{fewer, full}[i%2])
-		p.Plan(&next)
-		s = next
-	}
-}
-
-// In mode direct, packets from outside follow a table of all endpoints, those
-// that drain included, whatever the traffic policy, and keep their source; what
-// comes from inside finds its backends as ever.
-func TestDirect(t *testing.T) {
-	name := pharos.Name{Namespace: "default", Name: "web"}
-	pod := netip.MustParseAddr("10.244.1.11")
-	service := &pharos.Service{
-		Name: name, Type: pharos.LoadBalancer, Mode: pharos.Direct, ExternalLocal: true,
-		ClusterIPs: []netip.Addr{netip.MustParseAddr("10.96.0.1")}, Ingress: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
-		Ports: []pharos.ServicePort{{Protocol: pharos.TCP, Port: 80, NodePort: 30080}},
-	}
-	ports := []pharos.BackendPort{{Protocol: pharos.TCP, Port: 8080}}
-	endpoints := &pharos.Endpoints{Backends: []pharos.Backend{
-		{Addr: pod, Node: "n1", Ready: true, Serving: true, Ports: ports},
-		{Addr: pod.Next(), Node: "n2", Serving: true, Terminating: true, Ports: ports},
-	}}
-	snapshot := &pharos.Snapshot{
-		Services:  pharos.MapOf(map[pharos.Name]*pharos.Service{name: service}),
-		Endpoints: pharos.MapOf(map[pharos.Name]*pharos.Endpoints{name: endpoints}),
-		Nodes: pharos.MapOf(map[string]*pharos.Node{
-			"n1": {Name: "n1", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
-			"n2": {Name: "n2", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")}, NotReady: true},
-		}),
-	}
-	state := dataplane.NewPlanner(dataplane.Options{Node: "n1"}).Plan(snapshot)
-	s, _ := state.Services.Get(name)
-	for _, f := range s.Frontends {
-		g := s.Groups[f.Outside]
-		if direct := f.Kind == dataplane.LoadBalancer; f.Direct != direct || direct && (g.Scope != dataplane.Cluster || g.Table == nil || f.Masquerade != dataplane.MasqueradeOwnNode) {
-			t.Errorf("%s %s: direct %t, group %+v", f.Kind, f.Target, f.Direct, g.Key())
-		}
-		if f.Kind == dataplane.NodePort && g.Scope != dataplane.Local {
-			t.Errorf("the node port's scope is %s", g.Scope)
-		}
-	}
-	owners := []table.Endpoint{
-		{Addr: netip.AddrPortFrom(pod, 8080), Node: "n1"},
-		{Addr: netip.AddrPortFrom(pod.Next(), 8080), Node: "n2", Draining: true, Dead: true},
-	}
-	for _, g := range s.Groups {
-		if g.Table != nil && !slices.Equal(g.Table.Owners, owners) {
-			t.Errorf("owners are %+v", g.Table.Owners)
-		}
-	}
-	if len(state.Siblings) != 1 || !state.Siblings[0].Equal(dataplane.Sibling{"n2", []netip.Addr{netip.MustParseAddr("10.0.0.2")}}) {
-		t.Errorf("siblings are %+v", state.Siblings)
-	}
-	beside, _ := dataplane.NewPlanner(dataplane.Options{Node: "n1", Beside: true}).Plan(snapshot).Services.Get(name)
-	if len(beside.Frontends) != 1 || !beside.Frontends[0].Direct {
-		t.Errorf("beside another proxy: %+v", beside.Frontends)
-	}
-	service.Mode = pharos.ModeDefault
-	if s := dataplane.NewPlanner(dataplane.Options{Node: "n1", Beside: true}).Plan(snapshot).Services; s.Len() != 0 {
-		t.Error("nothing is direct and something is planned")
 	}
 }

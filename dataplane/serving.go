@@ -53,8 +53,8 @@ func ServingOf(node string, service *pharos.Service, endpoints *pharos.Endpoints
 	if service == nil || service.Type != pharos.LoadBalancer || len(service.Ingress) == 0 {
 		return nil
 	}
-	s := &Serving{Name: service.Name, Digest: DigestOf(service, endpoints), Elsewhere: plan == nil}
-	if plan == nil {
+	s := &Serving{Name: service.Name, Digest: DigestOf(service, endpoints)}
+	if s.Elsewhere = plan == nil || len(plan.Frontends)+len(plan.Refused) == 0; s.Elsewhere {
 		return s
 	}
 	for i := range plan.Frontends {

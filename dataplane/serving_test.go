@@ -129,26 +129,34 @@ func TestDigestOf(t *testing.T) {
 // Endpoints on nodes that are drained get new connections only where there is no
 // other that is ready; those that terminate come last.
 func TestDrainedNodes(t *testing.T) {
-	drain := func(name string) *pharos.Node { return &pharos.Node{Name: name, Drain: pharos.Drain{Asked: true}} }
+	nodes := func(drained ...string) []*pharos.Node {
+		var nodes []*pharos.Node
+		for _, name := range []string{"n1", "n2"} {
+			nodes = append(nodes, &pharos.Node{
+				Name: name, Addresses: []netip.Addr{addr("10.0.0.1")}, Drain: pharos.Drain{Asked: slices.Contains(drained, name)},
+			})
+		}
+		return nodes
+	}
 	s, e := webOnTwo()
 	s.Mode = pharos.Direct
 	for _, c := range []struct {
-		drained []*pharos.Node
+		drained []string
 		want    []string
 	}{
 		{nil, []string{"10.244.1.1", "10.244.2.1"}},
-		{[]*pharos.Node{drain("n1")}, []string{"10.244.2.1"}},
-		{[]*pharos.Node{drain("n2")}, []string{"10.244.1.1"}},
-		{[]*pharos.Node{drain("n1"), drain("n2")}, []string{"10.244.1.1", "10.244.2.1"}},
+		{[]string{"n1"}, []string{"10.244.2.1"}},
+		{[]string{"n2"}, []string{"10.244.1.1"}},
+		{[]string{"n1", "n2"}, []string{"10.244.1.1", "10.244.2.1"}},
 	} {
-		plan := planOf(dataplane.Options{Node: "n1"}, s, e, c.drained...)
+		plan := planOf(dataplane.Options{Node: "n1"}, s, e, nodes(c.drained...)...)
 		for _, g := range plan.Groups {
 			var got []string
 			for _, b := range g.Backends {
 				got = append(got, b.Addr.Addr().String())
 			}
 			if g.Scope == dataplane.Cluster && !slices.Equal(got, c.want) {
-				t.Errorf("%d nodes drained: new connections go to %v, want %v", len(c.drained), got, c.want)
+				t.Errorf("%v drained: new connections go to %v, want %v", c.drained, got, c.want)
 			}
 			if g.Table == nil {
 				continue
@@ -160,7 +168,7 @@ func TestDrainedNodes(t *testing.T) {
 				}
 			}
 			if len(g.Table.Owners) != 3 || !slices.Equal(got, c.want) {
-				t.Errorf("%d nodes drained: of %d owners %v get new connections, want %v", len(c.drained), len(g.Table.Owners), got, c.want)
+				t.Errorf("%v drained: of %d owners %v get new connections, want %v", c.drained, len(g.Table.Owners), got, c.want)
 			}
 		}
 	}

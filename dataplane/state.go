@@ -75,6 +75,11 @@ type Service struct {
 
 	// Refused are the frontends that the Service asks for and doesn't get.
 	Refused []Refused
+
+	// ModeRefused says why the Service is not carried in the mode that it, or the
+	// proxy's default, asks for. Beside another proxy that is all that is planned of
+	// it then.
+	ModeRefused why.Reason
 }
 
 // Equal reports whether both say the same.
@@ -82,7 +87,7 @@ func (s *Service) Equal(other *Service) bool {
 	return s.Name == other.Name && s.Health == other.Health &&
 		slices.EqualFunc(s.Frontends, other.Frontends, func(a, b Frontend) bool { return a.Equal(&b) }) &&
 		slices.EqualFunc(s.Groups, other.Groups, func(a, b Group) bool { return a.Equal(&b) }) &&
-		slices.Equal(s.Refused, other.Refused)
+		slices.Equal(s.Refused, other.Refused) && s.ModeRefused == other.ModeRefused
 }
 
 // Target is what a packet is addressed to. A node port's address is the

@@ -131,5 +131,8 @@ func serviceStatus(s *dataplane.Service) Service {
 	for _, r := range s.Refused {
 		result.Problems = append(result.Problems, r.Reason)
 	}
+	if s.ModeRefused != (why.Reason{}) {
+		result.Problems = append(result.Problems, s.ModeRefused)
+	}
 	return result
 }

@@ -60,6 +60,7 @@ const (
 	FrontendTaken    // an older Service answers at the same address and port
 	DataPlaneRefused // the kernel does not take what was planned
 	DataPlaneModeInvalid
+	NodeUnknown // an endpoint is on no node that is known, so that mode direct is not possible
 	DrainInvalid
 	DriverChosen      // the mechanism that the data plane uses
 	DriverUnavailable // a mechanism that this node can't use
@@ -115,6 +116,7 @@ var codes = [...]info{
 	APIUnreachable:              {"apiUnreachable", true, "the API server does not answer"},
 	FrontendTaken:               {"frontendTaken", true, "an older Service answers at the same address and port"},
 	DataPlaneRefused:            {"dataPlaneRefused", true, "the kernel does not take what was planned; it is tried again"},
+	NodeUnknown:                 {"nodeUnknown", true, "an endpoint's node is not known; the Service is carried in mode nat"},
 	DrainInvalid:                {"drainInvalid", true, "the node's drain annotation can't be read; the node is not drained"},
 	DriverChosen:                {"driverChosen", false, "the data plane uses this driver"},
 	DriverUnavailable:           {"driverUnavailable", false, "this node can't run the driver"},

@@ -38,20 +38,24 @@ type standing struct {
 // slot returns a slot's owners.
 func (c *contest) slot(s int) Slot {
 	st := standing{Slot: Slot{None, None}}
+	floor := uint32(0) // lower strata can't be anything any more
 	for i := range c.rankers {
-		// Most are in a stratum too low to be anything.
-		if st.Previous != None && !c.weighted && c.rankers[i].stratum(s) < uint32(min(st.best.rank, st.next.rank)>>(64-sizeBits)) {
+		r := &c.rankers[i]
+		stratum := r.stratum(s)
+		if stratum < floor {
 			continue
 		}
-		c.enter(&st, s, i)
+		c.enter(&st, i, r.key(r.within(s, stratum), c.weighted))
+		if !c.weighted && st.Previous != None {
+			floor = uint32(min(st.best.rank, st.next.rank) >> (64 - sizeBits))
+		}
 	}
 	return st.Slot
 }
 
-// enter has an endpoint compete for a slot. In which order they enter does not
-// matter: no two have equal keys.
-func (c *contest) enter(st *standing, s, i int) {
-	k := c.rankers[i].key(s, c.weighted)
+// enter has an endpoint compete for a slot with its key. In which order they enter
+// does not matter: no two have equal keys.
+func (c *contest) enter(st *standing, i int, k key) {
 	switch {
 	case c.current[i] && (st.Current == None || k.beats(st.best)):
 		if st.Current != None && c.previous[st.Current] && (st.Previous == None || st.best.beats(st.next)) {
@@ -61,4 +65,10 @@ func (c *contest) enter(st *standing, s, i int) {
 	case c.previous[i] && (st.Previous == None || k.beats(st.next)):
 		st.Previous, st.next = uint16(i), k
 	}
+}
+
+// key returns an endpoint's key in a slot.
+func (c *contest) key(s, i int) key {
+	r := &c.rankers[i]
+	return r.key(r.rank(s), c.weighted)
 }

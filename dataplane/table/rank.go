@@ -28,8 +28,11 @@ func newRanker(a netip.Addr, port, weight uint16) ranker {
 
 // rank is the endpoint's in a slot: weights aside, the highest wins. Its first bits
 // are the slot's stratum.
-func (r *ranker) rank(slot int) uint64 {
-	return uint64(r.stratum(slot))<<(64-sizeBits) | mix(r.seed+uint64(slot)*0x9e3779b97f4a7c15)>>sizeBits
+func (r *ranker) rank(slot int) uint64 { return r.within(slot, r.stratum(slot)) }
+
+// within is the rank in a slot whose stratum is known.
+func (r *ranker) within(slot int, stratum uint32) uint64 {
+	return uint64(stratum)<<(64-sizeBits) | mix(r.seed+uint64(slot)*0x9e3779b97f4a7c15)>>sizeBits
 }
 
 // stratum is a permutation of the slots: over all of them, an endpoint's ranks are
@@ -53,16 +56,15 @@ func (k key) beats(other key) bool {
 	return k.score > other.score || k.score == other.score && k.rank > other.rank
 }
 
-// key returns the endpoint's key in a slot, whose score takes weights in where
+// key returns the endpoint's key for a rank, whose score takes weights in where
 // those of the table differ. Who has weight w wins as often as w endpoints of
 // weight 1 would: for a rank u of 0 to 1, it has the rank that is the best of w
 // with probability u^w, so that log(u)/w is to be compared.
-func (r *ranker) key(slot int, weighted bool) key {
-	k := key{rank: r.rank(slot)}
+func (r *ranker) key(rank uint64, weighted bool) key {
 	if weighted {
-		k.score = ^(cost(k.rank) / r.weight)
+		return key{^(cost(rank) / r.weight), rank}
 	}
-	return k
+	return key{0, rank}
 }
 
 // cost is −log₂(rank/2⁶⁴) in units of 2⁻⁵⁶, by integers alone so that every machine

@@ -1,9 +1,14 @@
 package table
 
+import "slices"
+
 // With returns the table of other endpoints: the same as New, bit for bit, at a
 // cost of those slots that the difference concerns.
 func (t *Table) With(endpoints []Endpoint) *Table {
 	next := &Table{Owners: normal(endpoints)}
+	if slices.Equal(next.Owners, t.Owners) {
+		return t
+	}
 	was, is := newContest(t.Owners), newContest(next.Owners)
 	kept, entering := is.since(was, t.Owners, next.Owners)
 	if 2*len(entering) > len(next.Owners) {
@@ -15,11 +20,14 @@ func (t *Table) With(endpoints []Endpoint) *Table {
 			continue
 		}
 		st := standing{Slot: Slot{kept.index(old.Current), kept.index(old.Previous)}}
-		if len(entering) > 0 {
-			st.best, st.next = is.keyOf(st.Current, s), is.keyOf(st.Previous, s)
-			for _, i := range entering {
-				is.enter(&st, s, i)
-			}
+		if len(entering) > 0 && st.Current != None {
+			st.best = is.key(s, int(st.Current))
+		}
+		if len(entering) > 0 && st.Previous != None {
+			st.next = is.key(s, int(st.Previous))
+		}
+		for _, i := range entering {
+			is.enter(&st, i, is.key(s, i))
 		}
 		next.Slots[s] = st.Slot
 	}
@@ -67,12 +75,4 @@ func (c *contest) since(old *contest, was, is []Endpoint) (moved, []int) {
 		entering = append(entering, i)
 	}
 	return kept, entering
-}
-
-// keyOf returns an owner's key in a slot.
-func (c *contest) keyOf(owner uint16, slot int) key {
-	if owner == None {
-		return key{}
-	}
-	return c.rankers[owner].key(slot, c.weighted)
 }

@@ -1,0 +1,90 @@
+package dataplane
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/pharoslb/pharos"
+)
+
+// fate is what plans depend on of a node; the zero value is that of a node nobody
+// knows.
+type fate struct {
+	reachable bool // packets can be sent on to it: its address is known, or it is the own one
+	alive     bool // it is ready
+	drained   bool // it is being drained
+}
+
+// look returns the Snapshot's other nodes, by name, and the fates of all nodes.
+// Both are those of the Planner's last Snapshot where no node differs.
+func (p *Planner) look(snapshot *pharos.Snapshot) ([]Sibling, map[string]fate) {
+	if p.fates != nil && !differ(snapshot.Nodes, p.last.Nodes) {
+		return p.state.Siblings, p.fates
+	}
+	siblings := make([]Sibling, 0, snapshot.Nodes.Len())
+	fates := make(map[string]fate, snapshot.Nodes.Len()+1)
+	fates[p.options.Node] = fate{reachable: true, alive: true}
+	for name, n := range snapshot.Nodes.All() {
+		own := name == p.options.Node
+		fates[name] = fate{reachable: own || len(n.Addresses) > 0, alive: !n.NotReady, drained: n.Drain.Asked}
+		if own {
+			continue
+		}
+		s := Sibling{Name: name}
+		for _, ipv6 := range []bool{false, true} {
+			if i := slices.IndexFunc(n.Addresses, func(a netip.Addr) bool { return a.Is6() == ipv6 }); i >= 0 {
+				s.Addresses = append(s.Addresses, n.Addresses[i])
+			}
+		}
+		siblings = append(siblings, s)
+	}
+	slices.SortFunc(siblings, func(a, b Sibling) int { return cmp.Compare(a.Name, b.Name) })
+	return siblings, fates
+}
+
+func differ[K, V comparable](a, b pharos.Map[K, V]) bool {
+	for range a.Diff(b) {
+		return true
+	}
+	return false
+}
+
+// concerned adds the Services with endpoints on nodes whose fate is another one
+// now.
+func (p *Planner) concerned(snapshot *pharos.Snapshot, fates map[string]fate, dirty map[pharos.Name]bool) {
+	if maps.Equal(fates, p.fates) {
+		return
+	}
+	for name, endpoints := range snapshot.Endpoints.All() {
+		for i := range endpoints.Backends {
+			if node := endpoints.Backends[i].Node; fates[node] != p.fates[node] {
+				dirty[name] = true
+				break
+			}
+		}
+	}
+}
+
+// The ranks of endpoints that can serve: new connections go to the best that there
+// are. Those of the others live on.
+const (
+	stays      = iota // it is ready
+	leaves            // it is ready, and its node is being drained
+	terminates        // it terminates and still serves (KEP-1669)
+	useless           // it can't serve
+)
+
+// rank says how an endpoint fares.
+func (b *builder) rank(e *pharos.Backend) int {
+	switch {
+	case e.Ready && b.fates[e.Node].drained:
+		return leaves
+	case e.Ready:
+		return stays
+	case e.Serving && e.Terminating:
+		return terminates
+	}
+	return useless
+}
