@@ -50,6 +50,7 @@ var rules = []rule{
 	// Layer 2: drivers, each with the kernel library it needs.
 	{"dataplane/dptest", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/netns", "internal/linux/sandbox"}},
 	{"dataplane/nft", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
+	{"dataplane/ipvs", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/...", "github.com/moby/ipvs", "github.com/vishvananda/...", "github.com/mdlayher/netlink", "golang.org/x/sys/unix"}},
 	{"bgp/bgptcp", []string{"bgp", "internal/linux/netns", "golang.org/x/sys/unix"}},
 	{"bfd/bfdudp", []string{"bfd", "internal/linux/netns", "golang.org/x/sys/unix"}},
 	{"bgp/radv", []string{"github.com/mdlayher/...", "github.com/vishvananda/netlink", "golang.org/x/net/ipv6", "golang.org/x/sys/unix"}},

@@ -18,7 +18,12 @@ require (
 	k8s.io/client-go v0.37.2
 )
 
-require github.com/mdlayher/ndp v1.1.0
+require (
+	github.com/mdlayher/ndp v1.1.0
+	github.com/moby/ipvs v1.1.0
+)
+
+require github.com/sirupsen/logrus v1.9.0 // indirect
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -81,5 +86,5 @@ require (
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
-	sigs.k8s.io/yaml v1.6.0 // indirect
+	sigs.k8s.io/yaml v1.6.0
 )

@@ -19,3 +19,5 @@ func TestDriverPassesTheSuite(t *testing.T) { dptest.Run(t, dptest.NewWorld(t, n
 func TestDriverOnLiveConnections(t *testing.T) {
 	dptest.RunLive(t, dptest.NewWorld(t, newDriver), newDriver)
 }
+
+func TestSCTP(t *testing.T) { dptest.RunSCTP(t, dptest.NewWorld(t, newDriver)) }

@@ -19,6 +19,7 @@ type report struct {
 // result is what became of one test.
 type result struct {
 	status string // PASS, FAIL or SKIP; empty: it did not end
+	took   string // as in (0.10s)
 	output []string
 }
 
@@ -26,7 +27,7 @@ func newReport() *report { return &report{results: map[string]*result{}} }
 
 var (
 	began = regexp.MustCompile(`^=== (RUN|CONT|NAME|PAUSE) +(\S+)$`)
-	ended = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \([0-9.]+s\)$`)
+	ended = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) (\([0-9.]+s\))$`)
 )
 
 func (r *report) line(text string) {
@@ -40,7 +41,7 @@ func (r *report) line(text string) {
 	}
 	if m := ended.FindStringSubmatch(text); m != nil {
 		r.current = m[2]
-		r.of(m[2]).status = m[1]
+		r.of(m[2]).status, r.of(m[2]).took = m[1], m[3]
 		return
 	}
 	if text == "PASS" || text == "FAIL" {
@@ -66,6 +67,18 @@ func (r *report) text() string {
 	return strings.Join(r.lines, "\n")
 }
 
+// parent returns the test that a test is a subtest of. Names may have slashes of
+// their own.
+func (r *report) parent(name string) string {
+	for i := strings.LastIndex(name, "/"); i > 0; i = strings.LastIndex(name, "/") {
+		name = name[:i]
+		if r.results[name] != nil {
+			return name
+		}
+	}
+	return ""
+}
+
 // mirror makes subtests of t of the results below the named one.
 func (r *report) mirror(t *testing.T, name string) {
 	own, ok := r.results[name]
@@ -74,16 +87,14 @@ func (r *report) mirror(t *testing.T, name string) {
 	}
 	var children []string
 	for _, other := range r.order {
-		if rest, ok := strings.CutPrefix(other, name+"/"); ok && !strings.Contains(rest, "/") {
-			children = append(children, rest)
+		if r.parent(other) == name {
+			children = append(children, strings.TrimPrefix(other, name+"/"))
 		}
 	}
 	for _, child := range children {
 		t.Run(child, func(t *testing.T) { r.mirror(t, name+"/"+child) })
 	}
-	if len(own.output) > 0 {
-		t.Log("in the guest:\n" + strings.Join(own.output, "\n"))
-	}
+	t.Logf("in the guest %s:\n%s", own.took, strings.Join(own.output, "\n"))
 	switch own.status {
 	case "PASS":
 	case "SKIP":

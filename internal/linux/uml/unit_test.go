@@ -38,12 +38,12 @@ reboot: System halted
 		r.line(strings.TrimSuffix(line, "\n"))
 	}
 	for name, want := range map[string]result{
-		"TestX":     {"FAIL", nil},
-		"TestX/a_1": {"PASS", []string{"    x_test.go:7: hello"}},
-		"TestX/b":   {"FAIL", []string{"        y_test.go:8: bad"}},
+		"TestX":     {"FAIL", "(0.10s)", nil},
+		"TestX/a_1": {"PASS", "(0.00s)", []string{"    x_test.go:7: hello"}},
+		"TestX/b":   {"FAIL", "(0.10s)", []string{"        y_test.go:8: bad"}},
 	} {
 		got := r.results[name]
-		if got == nil || got.status != want.status || !slices.Equal(got.output, want.output) {
+		if got == nil || got.status != want.status || got.took != want.took || !slices.Equal(got.output, want.output) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package nft_test
+package dptest
 
 import (
 	"encoding/binary"
@@ -10,7 +10,6 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
-	"github.com/pharoslb/pharos/dataplane/dptest"
 )
 
 // initChunk is the packet that begins an SCTP association (RFC 9260, section
@@ -24,40 +23,39 @@ func initChunk(src, dst uint16) []byte {
 	return b
 }
 
-// SCTP is served like TCP and UDP. Few kernels have sockets of it, so that the
-// packet is made by hand and looked at where the pod would get it.
-func TestSCTP(t *testing.T) {
-	w := dptest.NewWorld(t, newDriver)
-	for _, f := range dptest.Families {
+// RunSCTP checks that SCTP is served like TCP and UDP. Few kernels have sockets of
+// it, so that the packet is made by hand and looked at where the pod would get it.
+func RunSCTP(t *testing.T, w *World) {
+	for _, f := range Families {
 		t.Run(f.Name, func(t *testing.T) {
 			network := "ip4:132"
-			if f.Addrs[dptest.Pod1].Is6() {
+			if f.Addrs[Pod1].Is6() {
 				network = "ip6:132"
 			}
 			name := pharos.Name{Namespace: "default", Name: "diameter"}
-			planner := dataplane.NewPlanner(dataplane.Options{Node: dptest.NodeName})
+			planner := dataplane.NewPlanner(dataplane.Options{Node: NodeName})
 			state := planner.Plan(&pharos.Snapshot{
-				Revision: 1, Synced: true, Nodes: dptest.Nodes(),
+				Revision: 1, Synced: true, Nodes: Nodes(),
 				Services: pharos.Map[pharos.Name, *pharos.Service]{}.With(name, &pharos.Service{
 					Name: name, Type: pharos.ClusterIP, ClusterIPs: []netip.Addr{f.ClusterIP(9)},
 					Ports: []pharos.ServicePort{{Protocol: pharos.SCTP, Port: 3868}}}),
 				Endpoints: pharos.Map[pharos.Name, *pharos.Endpoints]{}.With(name, &pharos.Endpoints{Backends: []pharos.Backend{{
-					Addr: f.Addrs[dptest.Pod1], Node: dptest.NodeName, Ready: true,
+					Addr: f.Addrs[Pod1], Node: NodeName, Ready: true,
 					Ports: []pharos.BackendPort{{Protocol: pharos.SCTP, Port: 4000}}}}}),
 			})
 			if err := w.Driver().Apply(t.Context(), state); err != nil {
 				t.Fatal(err)
 			}
 			var pod net.PacketConn
-			err := w.NS[dptest.Pod1].Do(func() (err error) {
-				pod, err = net.ListenPacket(network, f.Addrs[dptest.Pod1].String())
+			err := w.NS[Pod1].Do(func() (err error) {
+				pod, err = net.ListenPacket(network, f.Addrs[Pod1].String())
 				return err
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer pod.Close()
-			err = w.NS[dptest.Pod2].Do(func() error {
+			err = w.NS[Pod2].Do(func() error {
 				conn, err := net.Dial(network, f.ClusterIP(9).String())
 				if err != nil {
 					return err
@@ -75,7 +73,7 @@ func TestSCTP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if from.String() != f.Addrs[dptest.Pod2].String() || n < 4 || binary.BigEndian.Uint16(b[2:]) != 4000 {
+			if from.String() != f.Addrs[Pod2].String() || n < 4 || binary.BigEndian.Uint16(b[2:]) != 4000 {
 				t.Errorf("from %s: % x, want port 4000 as destination", from, b[:n])
 			}
 		})
