@@ -60,7 +60,7 @@ var rules = []rule{
 	// Layer 3: roles know neither Kubernetes nor kernel.
 	{"controller", []string{".", "why", "ipam", "internal/task"}},
 	{"speaker", []string{".", "why", "bfd", "bgp", "bgp/wire", "dataplane", "layer2", "election", "internal/task"}},
-	{"proxy", []string{".", "why", "dataplane", "internal/task"}},
+	{"proxy", []string{".", "why", "dataplane", "dataplane/table", "internal/task"}},
 	{"router", []string{".", "why", "bgp", "bgp/wire", "rib", "internal/task"}},
 	{"internal/task", []string{"golang.org/x/sync/errgroup"}},
 	// Layer 4: adapters.

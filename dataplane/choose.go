@@ -14,9 +14,9 @@ type Candidate struct {
 }
 
 // Choose returns the name of the first candidate that can run, and the reasons,
-// the deciding one last. Whoever wants one driver and no other gives it alone.
+// the deciding one last. named says that a user asked for that one and no other.
 // Where none can run, the error says of each why.
-func Choose(candidates ...Candidate) (string, why.Trail, error) {
+func Choose(named bool, candidates ...Candidate) (string, why.Trail, error) {
 	var trail why.Trail
 	for _, c := range candidates {
 		if c.Missing != nil {
@@ -24,7 +24,7 @@ func Choose(candidates ...Candidate) (string, why.Trail, error) {
 			continue
 		}
 		reason := why.New(why.DriverChosen, "%s, which this node's kernel can run", c.Name)
-		if len(candidates) == 1 {
+		if named {
 			reason = why.New(why.DriverChosen, "%s, as asked for by name", c.Name)
 		}
 		return c.Name, append(trail, reason), nil

@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/dataplane/table"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -49,7 +51,9 @@ type HealthCheck struct {
 // Service is what the data plane does for one Service.
 type Service struct {
 	Name      pharos.Name `json:"name"`
+	Mode      why.Reason  `json:"mode"` // how it is carried, and who says so
 	Frontends []Frontend  `json:"frontends"`
+	Tables    []Table     `json:"tables,omitempty"` // of direct frontends; each may refer to the same
 	Problems  why.Trail   `json:"problems,omitempty"`
 }
 
@@ -64,6 +68,7 @@ type Frontend struct {
 	Masquerade dataplane.Masquerade `json:"masquerade"`
 	Affinity   time.Duration        `json:"affinity,omitempty"`
 	Sources    []netip.Prefix       `json:"sources,omitempty"`
+	Table      int                  `json:"table,omitempty"` // number, from 1, among the Service's Tables; zero: not direct
 	Backends   []Backend            `json:"backends"`
 }
 
@@ -74,18 +79,32 @@ type Backend struct {
 	Local bool           `json:"local,omitempty"`
 }
 
+// Table says which endpoint owns how much of the connections of direct frontends.
+type Table struct {
+	Generation string  `json:"generation"` // equal on nodes that agree
+	Slots      int     `json:"slots"`
+	Owners     []Owner `json:"owners"`
+}
+
+// Owner is an endpoint with its part of a Table.
+type Owner struct {
+	dataplane.Owner
+	Current  int `json:"current"`  // slots whose connections it gets
+	Previous int `json:"previous"` // slots of which it gets what the current owner does not know
+}
+
 // Status returns what the proxy does, as it is now: a copy. With ten thousand
 // Services it is some megabytes.
 func (p *Proxy) Status() Status {
 	p.mu.Lock()
-	status, state := p.status, p.state
+	status, state, snapshot := p.status, p.state, p.serving.snapshot
 	status.Sysctls = slices.Clone(status.Sysctls)
 	p.mu.Unlock()
 	status.Driver = p.edge.Driver.Status()
 	status.HealthChecks = p.checks.status()
 	status.Services = make([]Service, 0, state.Services.Len())
 	for _, s := range state.Services.All() {
-		status.Services = append(status.Services, serviceStatus(s))
+		status.Services = append(status.Services, p.service(snapshot, s))
 	}
 	slices.SortFunc(status.Services, func(a, b Service) int { return a.Name.Compare(b.Name) })
 	return status
@@ -110,8 +129,42 @@ func (p *Proxy) Summary() Summary {
 	}
 }
 
-func serviceStatus(s *dataplane.Service) Service {
-	result := Service{Name: s.Name, Frontends: make([]Frontend, 0, len(s.Frontends))}
+// Service returns what the data plane does for one Service; false where that is
+// nothing.
+func (p *Proxy) Service(name pharos.Name) (Service, bool) {
+	p.mu.Lock()
+	state, snapshot := p.state, p.serving.snapshot
+	p.mu.Unlock()
+	s, ok := state.Services.Get(name)
+	if !ok {
+		return Service{Name: name}, false
+	}
+	return p.service(snapshot, s), true
+}
+
+// Trace tells the way of a connection's packets that reach this node.
+func (p *Proxy) Trace(packet dataplane.Packet) dataplane.Trace {
+	p.mu.Lock()
+	state := p.state
+	p.mu.Unlock()
+	return state.Trace(packet)
+}
+
+// mode says how a Service is carried, and who chose that.
+func (p *Proxy) mode(snapshot *pharos.Snapshot, s *dataplane.Service) why.Reason {
+	mode := pharos.NAT
+	if slices.ContainsFunc(s.Frontends, func(f dataplane.Frontend) bool { return f.Direct }) {
+		mode = pharos.Direct
+	}
+	if asked, ok := snapshot.Services.Get(s.Name); ok && asked.Mode == mode {
+		return why.New(why.DataPlaneMode, "%s, as the Service's annotation asks", mode)
+	}
+	return why.New(why.DataPlaneMode, "%s, the proxy's default", mode)
+}
+
+func (p *Proxy) service(snapshot *pharos.Snapshot, s *dataplane.Service) Service {
+	result := Service{Name: s.Name, Mode: p.mode(snapshot, s), Frontends: make([]Frontend, 0, len(s.Frontends))}
+	tables := map[int]int{} // by group
 	for i := range s.Frontends {
 		f := &s.Frontends[i]
 		g := &s.Groups[f.Outside]
@@ -126,6 +179,13 @@ func serviceStatus(s *dataplane.Service) Service {
 		for _, b := range g.Backends {
 			shown.Backends = append(shown.Backends, Backend(b))
 		}
+		if f.Direct {
+			if tables[f.Outside] == 0 {
+				result.Tables = append(result.Tables, tableStatus(g.Table))
+				tables[f.Outside] = len(result.Tables)
+			}
+			shown.Table = tables[f.Outside]
+		}
 		result.Frontends = append(result.Frontends, shown)
 	}
 	for _, r := range s.Refused {
@@ -133,6 +193,22 @@ func serviceStatus(s *dataplane.Service) Service {
 	}
 	if s.ModeRefused != (why.Reason{}) {
 		result.Problems = append(result.Problems, s.ModeRefused)
+	}
+	return result
+}
+
+func tableStatus(t *table.Table) Table {
+	result := Table{Generation: fmt.Sprintf("%016x", t.Generation), Slots: len(t.Slots), Owners: make([]Owner, len(t.Owners))}
+	for i, e := range t.Owners {
+		result.Owners[i].Owner = dataplane.Owner{Addr: e.Addr, Node: e.Node, Draining: e.Draining, Dead: e.Dead}
+	}
+	for _, slot := range t.Slots {
+		if slot.Current != table.None {
+			result.Owners[slot.Current].Current++
+		}
+		if slot.Previous != table.None {
+			result.Owners[slot.Previous].Previous++
+		}
 	}
 	return result
 }

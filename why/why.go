@@ -62,6 +62,7 @@ const (
 	DataPlaneModeInvalid
 	NodeUnknown // an endpoint is on no node that is known, so that mode direct is not possible
 	DrainInvalid
+	DataPlaneMode     // how a Service is carried
 	DriverChosen      // the mechanism that the data plane uses
 	DriverUnavailable // a mechanism that this node can't use
 )
@@ -118,6 +119,7 @@ var codes = [...]info{
 	DataPlaneRefused:            {"dataPlaneRefused", true, "the kernel does not take what was planned; it is tried again"},
 	NodeUnknown:                 {"nodeUnknown", true, "an endpoint's node is not known; the Service is carried in mode nat"},
 	DrainInvalid:                {"drainInvalid", true, "the node's drain annotation can't be read; the node is not drained"},
+	DataPlaneMode:               {"dataPlaneMode", false, "how the Service's external addresses are carried"},
 	DriverChosen:                {"driverChosen", false, "the data plane uses this driver"},
 	DriverUnavailable:           {"driverUnavailable", false, "this node can't run the driver"},
 	DataPlaneModeInvalid:        {"dataPlaneModeInvalid", true, "the mode asked for does not exist; the default one holds"},

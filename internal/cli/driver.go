@@ -72,7 +72,7 @@ func (f *dataplaneFlags) open() (driver dataplane.Driver, former []dataplane.Dri
 			candidates = append(candidates, dataplane.Candidate{Name: m.name, Missing: m.probe()})
 		}
 	}
-	name, chosen, err := dataplane.Choose(candidates...)
+	name, chosen, err := dataplane.Choose(f.driver != auto, candidates...)
 	if err != nil {
 		if f.driver != auto {
 			err = fmt.Errorf("%w; with --dataplane=auto another one is chosen", err)

@@ -42,11 +42,12 @@ func newExplain() *cobra.Command {
 	var socket string
 	cmd := &cobra.Command{
 		Use:   "explain [NAMESPACE/]SERVICE",
-		Short: "Tell why this node announces a Service, or why it does not",
+		Short: "Tell why this node announces a Service, or why it does not, and how it is carried",
 		Long: `Asks the speaker of this machine for every reason that led to what it does about
 a Service, the deciding one last. The reasons come from the very decision. Where
 the next thing to look at is elsewhere, a line says so. Without a NAMESPACE it is
-default. Where the program is not installed on the node, the speaker's pod has it.`,
+default. Where the program is not installed on the node, the speaker's pod has it. Where
+Pharos's proxy runs on the node, the path of connections to pods follows.`,
 		Example: "  pharos explain web\n  pharos explain shop/web\n  kubectl exec -n metallb-system speaker-2jdd7 -- /pharos explain shop/web",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,6 +55,7 @@ default. Where the program is not installed on the node, the speaker's pod has i
 		},
 	}
 	cmd.Flags().StringVar(&socket, "socket", socketDir+"/speaker.sock", "path of the speaker's socket")
+	cmd.AddCommand(newExplainConnection())
 	return cmd
 }
 
@@ -80,7 +82,7 @@ func runExplain(ctx context.Context, w io.Writer, socket string, name pharos.Nam
 		}
 		unheard(w, st.Sessions)
 	}
-	return nil
+	return explainCarried(ctx, w, socket, name)
 }
 
 // unheard names the peers that can't have heard of what is announced.

@@ -9,7 +9,9 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/bgp"
+	"github.com/pharoslb/pharos/dataplane"
 	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/speaker"
 	"github.com/pharoslb/pharos/why"
 )
@@ -58,5 +60,42 @@ func TestExplainSaysWhereToLookNext(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", row.last.Code, want, out)
 			}
 		}
+	}
+}
+
+// Where the proxy runs on the node, it tells the way to the pods.
+func TestExplainTellsHowConnectionsAreCarried(t *testing.T) {
+	dir := t.TempDir()
+	speakers, proxies := http.NewServeMux(), http.NewServeMux()
+	speakers.Handle(explainPath, explainer(func(pharos.Name) why.Trail { return why.Trail{why.New(why.NotOwner, "n2 announces it")} }))
+	serveSocket(t, filepath.Join(dir, "speaker.sock"), speakers)
+	at := netip.MustParseAddrPort("172.19.100.1:80")
+	carried := proxy.Service{
+		Name: pharos.Name{Namespace: "default", Name: "web"}, Mode: why.New(why.DataPlaneMode, "direct, the proxy's default"),
+		Frontends: []proxy.Frontend{
+			{Addr: netip.MustParseAddr("10.96.0.1"), Port: 80, Protocol: pharos.TCP, Kind: dataplane.ClusterIP},
+			{Addr: at.Addr(), Port: 80, Protocol: pharos.TCP, Kind: dataplane.LoadBalancer, Table: 1},
+		},
+		Tables: []proxy.Table{{Generation: "00c0ffee00c0ffee", Slots: 512, Owners: []proxy.Owner{
+			{Owner: dataplane.Owner{Addr: netip.MustParseAddrPort("10.244.0.2:8080"), Node: "n1"}, Current: 512},
+			{Owner: dataplane.Owner{Addr: netip.MustParseAddrPort("10.244.1.2:8080"), Node: "n2", Draining: true}, Previous: 512},
+		}}},
+	}
+	proxies.Handle(servicePath, serviceHandler(func(name pharos.Name) (proxy.Service, bool) { return carried, name == carried.Name }))
+	serveSocket(t, filepath.Join(dir, "proxy.sock"), proxies)
+	out, err := run(t, "explain", "--socket", filepath.Join(dir, "speaker.sock"), "web")
+	want := `notOwner: n2 announces it
+dataPlaneMode: direct, the proxy's default
+path: 172.19.100.1:80/TCP: any node → the owner's node, by the connection's slot in table 00c0ffee00c0ffee → its pod, which sees the client's address; the answer goes straight to the client
+
+OWNER            NODE  SLOTS OF 512  SECOND CHANCES
+10.244.0.2:8080  n1    512           0
+10.244.1.2:8080  n2    0             512             drains: no new connections
+`
+	if err != nil || out != want {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := run(t, "explain", "--socket", filepath.Join(dir, "speaker.sock"), "other"); err != nil || out != "notOwner: n2 announces it\n" {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -92,7 +92,8 @@ func runProxy(ctx context.Context, f proxyFlags) error {
 	set := metrics.New(version.Version)
 	set.Proxy(role.Summary, role.Healthy)
 	parts := []task.Part{source.Run, recorder.Run, role.Run}
-	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{servingPath, localapi.Stream(servingFollowers, role.Tell)})...)
+	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{servingPath, localapi.Stream(servingFollowers, role.Tell)},
+		endpoint{servicePath, serviceHandler(role.Service)}, endpoint{tracePath, tracer(role.Trace)})...)
 	log.Info("proxy started", "version", version.Version, "node", f.node, "driver", driver.Name(), "because", chosen.String(), "mode", opts.Mode, "beside", opts.Beside)
 	return task.Run(ctx, parts...)
 }

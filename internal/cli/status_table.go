@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -302,20 +303,51 @@ func showProxy(w io.Writer, st *proxy.Status, now time.Time) {
 		}
 	}
 
-	frontends := table{{"SERVICE", "KIND", "ADDRESS", "PORT", "ACTION", "BACKENDS"}}
+	frontends := table{{"SERVICE", "KIND", "ADDRESS", "PORT", "MODE", "ACTION", "BACKENDS"}}
+	tables := table{{"SERVICE", "TABLE", "SLOTS", "OWNERS AND THEIR SLOTS"}}
 	for _, svc := range st.Services {
 		for _, f := range svc.Frontends {
 			address := f.Addr.String()
 			if f.Addr.IsUnspecified() {
 				address = "node"
 			}
-			frontends.row(svc.Name, f.Kind, address, fmt.Sprintf("%d/%s", f.Port, f.Protocol), f.Action, backends(f.Backends))
+			mode := pharos.NAT
+			if f.Table > 0 {
+				mode = pharos.Direct
+			}
+			frontends.row(svc.Name, f.Kind, address, fmt.Sprintf("%d/%s", f.Port, f.Protocol), mode, f.Action, backends(f.Backends))
 		}
 		for _, p := range svc.Problems {
-			frontends.row(svc.Name, "", "", "", because(p), "")
+			frontends.row(svc.Name, "", "", "", "", because(p), "")
+		}
+		for _, t := range svc.Tables {
+			tables.row(svc.Name, t.Generation, t.Slots, byNode(t.Owners))
 		}
 	}
 	frontends.write(w)
+	tables.write(w)
+}
+
+// byNode sums owners' slots up by node: the first few, and the rest counted.
+func byNode(owners []proxy.Owner) string {
+	const most = 6
+	slots, nodes := map[string]int{}, []string{}
+	for _, o := range owners {
+		if _, seen := slots[o.Node]; !seen {
+			nodes = append(nodes, o.Node)
+		}
+		slots[o.Node] += o.Current
+	}
+	slices.Sort(nodes)
+	var parts []string
+	for i, n := range nodes {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more nodes", len(nodes)-most))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s: %d", n, slots[n]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // carried says which connections are carried, and how those of Services that don't

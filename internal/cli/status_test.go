@@ -99,8 +99,12 @@ func statuses() map[string]any {
 			Services: []proxy.Service{{Name: name("ng-svc"), Frontends: []proxy.Frontend{
 				{Addr: ip("10.233.58.33"), Port: 80, Protocol: pharos.TCP, Kind: dataplane.ClusterIP, Action: dataplane.Accept,
 					Backends: []proxy.Backend{{Addr: ap("10.233.93.2:80")}, {Addr: ap("10.233.64.2:80")}, {Addr: ap("10.233.64.3:80")}, {Addr: ap("10.233.64.4:80")}, {Addr: ap("10.233.64.5:80")}, {Addr: ap("10.233.64.6:80")}}},
+				{Addr: ip("172.19.100.1"), Port: 80, Protocol: pharos.TCP, Kind: dataplane.LoadBalancer, Action: dataplane.Accept, Table: 1, Backends: []proxy.Backend{{Addr: ap("10.233.93.2:80")}}},
 				{Addr: ip("0.0.0.0"), Port: 31265, Protocol: pharos.TCP, Kind: dataplane.NodePort, Action: dataplane.Reject},
-			}}},
+			}, Tables: []proxy.Table{{Generation: "00c0ffee00c0ffee", Slots: 512, Owners: []proxy.Owner{
+				{Owner: dataplane.Owner{Addr: ap("10.233.93.2:80"), Node: "cy01-net112"}, Current: 260, Previous: 252},
+				{Owner: dataplane.Owner{Addr: ap("10.233.64.2:80"), Node: "cy01-net114"}, Current: 252, Previous: 260},
+			}}}}},
 		},
 		"switch": switchStatus{BFD: []bfdSession{{Neighbor: "10.10.2.112", State: "Up"}}, Status: router.Status{
 			AS: 65210, RouterID: ip("1.1.1.1"), KernelRoutes: 1, IPv4: rib.Summary{Networks: 1, Paths: 3},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +30,7 @@ func withUsage(cmd *cobra.Command, err error) error {
 		return nil
 	}
 	line := cmd.UseLine()
-	if cmd.HasSubCommands() {
+	if cmd.HasSubCommands() && !strings.Contains(cmd.Use, " ") { // it takes no arguments of its own
 		line = cmd.CommandPath() + " COMMAND"
 	}
 	return &usageError{fmt.Errorf("%w\nUsage: %s\nSee: %s --help", err, line, cmd.CommandPath())}
