@@ -9,6 +9,7 @@
 //	TestServices ─────► lab.Start ──► what Services ask for, packets of real clients, rights
 //	TestParts ────────► lab.Start ──► peers, Secrets and processes that are missing, wrong or killed
 //	TestDropIn ───────► lab.Start ──► every kind and field of MetalLB's users: RIB, frames, API
+//	TestDrain ────────► lab.Start ──► announcements that wait for the kernel, ends that lose nothing
 //	TestUpgrade ──────► lab.Start ──► what MetalLB leaves behind, before the product is installed
 //	TestChart ────────► lab.Start ──► the Helm chart in place of the manifests
 //

@@ -48,8 +48,14 @@ func (s *Speaker) tellSegment(was, is *Plan) {
 	}
 	for i := range is.Addresses {
 		seg := is.Addresses[i].Layer2
-		if seg == nil || seg.Owner != s.opt.Node || seg.Here || seg.Reason.Code == why.Fenced || was != nil && was.says(seg.Reason) {
-			continue // of fencing the node itself tells, once
+		if seg == nil || seg.Owner != s.opt.Node || seg.Here || was != nil && was.says(seg.Reason) {
+			continue
+		}
+		switch seg.Reason.Code {
+		case why.Fenced, why.NodeDraining:
+			continue // the node itself tells of it, once
+		case why.DataPlaneAwaited, why.DataPlaneBehind:
+			continue // as a rule it is over in milliseconds
 		}
 		s.recorder.Service(is.Service, seg.Reason)
 		s.log.Warn("address is not announced on layer 2", "service", is.Service, "address", is.Addresses[i].Addr, "reason", seg.Reason.Code, "detail", seg.Reason.String())
