@@ -48,7 +48,7 @@ var rules = []rule{
 	{"dataplane/table", nil},
 	{"dataplane", []string{".", "why", "dataplane/table"}},
 	// Layer 2: drivers, each with the kernel library it needs.
-	{"dataplane/dptest", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/netns", "internal/linux/sandbox"}},
+	{"dataplane/dptest", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/netns", "internal/linux/sandbox", "golang.org/x/sys/unix"}},
 	{"dataplane/nft", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
 	{"dataplane/ipvs", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/...", "github.com/moby/ipvs", "github.com/vishvananda/...", "github.com/mdlayher/netlink", "golang.org/x/sys/unix"}},
 	{"bgp/bgptcp", []string{"bgp", "internal/linux/netns", "golang.org/x/sys/unix"}},

@@ -23,6 +23,11 @@ type FleetOptions struct {
 	// the others reach it through a tunnel.
 	Split bool
 
+	// KernelTable says that the mechanism chooses by a table of the kernel's own, not
+	// by that of the Service's Group, and gives no second chances: what follows from these is not
+	// looked for.
+	KernelTable bool
+
 	Connections int // long connections of a row; 0 means 600
 	Requests    int // requests that have to be answered while something happens; 0 means 100
 }
@@ -55,7 +60,8 @@ type Fleet struct {
 	protocol pharos.Protocol
 	service  []option
 	revision uint64
-	port     atomic.Uint32 // of the client, used last
+	model    *dataplane.Fleet // does what the nodes do
+	port     atomic.Uint32    // of the client, used last
 }
 
 // Member is a node of a Fleet.
@@ -92,7 +98,7 @@ func NewFleet(t testing.TB, options FleetOptions, make func(netns int, node stri
 	if options.Requests == 0 {
 		options.Requests = 100
 	}
-	f := &Fleet{options: options, make: make, routes: fleetFamilies(options.Split), protocol: pharos.TCP}
+	f := &Fleet{options: options, make: make, routes: fleetFamilies(options.Split), protocol: pharos.TCP, model: dataplane.NewFleet(1)}
 	f.family = f.routes[0]
 	b := &worldBuilder{t: t}
 	f.build(b)
@@ -228,10 +234,28 @@ func (f *Fleet) Withdraw(t testing.TB, node string) {
 	f.spread(t)
 }
 
+// Alone withdraws all nodes but one.
+func (f *Fleet) Alone(t testing.TB, node string) {
+	t.Helper()
+	for _, m := range f.Members {
+		m.away = m.Name != node
+	}
+	f.spread(t)
+}
+
 // Restore undoes Withdraw.
 func (f *Fleet) Restore(t testing.TB, node string) {
 	t.Helper()
 	f.member(t, node).away = false
+	f.spread(t)
+}
+
+// RestoreAll has the router choose among all nodes again.
+func (f *Fleet) RestoreAll(t testing.TB) {
+	t.Helper()
+	for _, m := range f.Members {
+		m.away = false
+	}
 	f.spread(t)
 }
 
@@ -244,6 +268,7 @@ func (f *Fleet) PowerOff(t testing.TB, node string) {
 		t.Fatal(err)
 	}
 	m.off = true
+	f.model.PowerOff(node)
 	f.Withdraw(t, node)
 }
 
@@ -298,4 +323,5 @@ func (f *Fleet) apply(t testing.TB, m *Member, snapshot *pharos.Snapshot) {
 		t.Errorf("%s: the driver is at revision %d, want %d", m.Name, got, snapshot.Revision)
 	}
 	m.state = state
+	f.model.Apply(state)
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/internal/linux/netns"
 )
 
 // firstPort is the first of the client's ports that is used.
@@ -27,12 +29,16 @@ func (f *Fleet) source() netip.AddrPort {
 	return netip.AddrPortFrom(f.family.Clients[n/ports%clients], uint16(firstPort+n%ports))
 }
 
-// dial begins a connection of the client's to an address.
-func (f *Fleet) dial(protocol pharos.Protocol, from, to netip.AddrPort) (net.Conn, error) {
+// dial begins a connection of the client's to the VIP.
+func (f *Fleet) dial(from netip.AddrPort, patience time.Duration) (net.Conn, error) {
+	return dial(f.Client, f.protocol, from, f.family.VIP(), patience)
+}
+
+func dial(ns *netns.NS, protocol pharos.Protocol, from, to netip.AddrPort, patience time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var conn net.Conn
-	err := f.Client.Do(func() (err error) {
+	err := ns.Do(func() (err error) {
 		dialer := net.Dialer{LocalAddr: net.Addr(net.TCPAddrFromAddrPort(from))}
 		if protocol == pharos.UDP {
 			dialer.LocalAddr = net.UDPAddrFromAddrPort(from)
@@ -50,8 +56,10 @@ type Connections struct {
 
 type long struct {
 	net.Conn
-	pod    string // who answered
-	source netip.Addr
+	from   netip.AddrPort
+	pod    string     // who answered
+	source netip.Addr // whom that saw
+	life   int        // of the pod; it may have got another one
 	broken error
 }
 
@@ -73,6 +81,12 @@ func (f *Fleet) Connect(t testing.TB) *Connections {
 	var mu sync.Mutex
 	var failed error
 	each(len(c.all), 8, func(i int) {
+		mu.Lock()
+		stop := failed != nil
+		mu.Unlock()
+		if stop {
+			return
+		}
 		l, err := f.open(f.source())
 		mu.Lock()
 		defer mu.Unlock()
@@ -83,20 +97,31 @@ func (f *Fleet) Connect(t testing.TB) *Connections {
 	if failed != nil {
 		t.Fatal(failed)
 	}
+	if f.options.Mode == pharos.Direct {
+		f.note(c)
+	}
 	return c
 }
 
 // open begins one connection and reads its greeting.
 func (f *Fleet) open(from netip.AddrPort) (*long, error) {
-	conn, err := f.dial(f.protocol, from, f.family.VIP())
+	l, err := f.greeted(f.dial(from, patience))
+	l.from = from
+	for _, p := range f.Pods {
+		if p.Name == l.pod {
+			l.life = p.life
+		}
+	}
+	return l, err
+}
+
+// greeted reads the greeting of a connection that was just begun.
+func (f *Fleet) greeted(conn net.Conn, err error) (*long, error) {
 	if err != nil {
 		return &long{}, err
 	}
 	o, err := Greet(conn, f.protocol, patience)
-	if err != nil {
-		return &long{Conn: conn}, err
-	}
-	return &long{Conn: conn, pod: f.who(o.Backend), source: o.Source}, nil
+	return &long{Conn: conn, pod: f.who(o.Backend), source: o.Source}, err
 }
 
 // who returns the name of the pod with an address.
@@ -132,6 +157,18 @@ func (c *Connections) close() {
 			l.Close()
 		}
 	}
+}
+
+// note makes the model's nodes remember new connections.
+func (f *Fleet) note(c *Connections) {
+	for _, l := range c.all {
+		f.model.Send(time.Unix(1e9, 0), f.Members[0].Name, f.packet(l))
+	}
+}
+
+// packet is a connection's first one.
+func (f *Fleet) packet(l *long) dataplane.Packet {
+	return dataplane.Packet{Src: l.from.Addr(), SrcPort: l.from.Port(), Dst: f.family.VIP(), Protocol: f.protocol}
 }
 
 // Pods counts the connections by the pod that they lead to.

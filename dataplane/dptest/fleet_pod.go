@@ -26,6 +26,7 @@ type Pod struct {
 	Addrs [2]netip.AddrPort // IPv4, IPv6
 
 	state func(*pharos.Backend) // nil: not an endpoint
+	life  int                   // changes whenever it is started or stopped
 
 	mu    sync.Mutex
 	open  map[net.Conn]bool
@@ -54,6 +55,7 @@ func (f *Fleet) newPod(b *worldBuilder, m *Member, n int) *Pod {
 // start makes the pod answer.
 func (p *Pod) start(t testing.TB) {
 	t.Helper()
+	p.life++
 	for _, at := range p.Addrs {
 		var l net.Listener
 		var u net.PacketConn
@@ -76,6 +78,7 @@ func (p *Pod) start(t testing.TB) {
 // stop ends the pod's server and with it every connection, as the end of its
 // process would.
 func (p *Pod) stop() {
+	p.life++
 	for _, d := range p.doors {
 		d.Close()
 	}
