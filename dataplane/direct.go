@@ -19,7 +19,7 @@ func (b *builder) mode(fallback pharos.DataPlaneMode) {
 	usable, reachable := false, false
 	for i := range b.endpoints.Backends {
 		e := &b.endpoints.Backends[i]
-		if b.rank(e) == useless {
+		if b.rank(e) == pauses {
 			continue
 		}
 		if e.Node == "" {
@@ -36,27 +36,30 @@ func (b *builder) mode(fallback pharos.DataPlaneMode) {
 func (b *builder) refuse(r why.Reason) { b.direct, b.plan.ModeRefused = false, r }
 
 // table gives a group its table. Endpoints on nodes that nobody knows an address
-// of, as one that was deleted, get nothing while there are others.
+// of, as one that was deleted, get nothing while there are others. Where none can
+// get new connections there are no owners at all: nobody announces the address.
 func (b *builder) table(group int) {
 	g := &b.plan.Groups[group]
 	if g.Table != nil {
 		return
 	}
 	var owners, unknown []table.Endpoint
-	for rank := stays; rank <= terminates; rank++ {
+	for rank := stays; rank <= pauses; rank++ {
 		// Where every ready one is on a node that is drained, those get the new connections.
 		draining := rank == terminates || rank == leaves && len(owners) > 0
 		for _, e := range b.collect(g.Key(), func(e *pharos.Backend) bool { return b.rank(e) == rank }) {
 			fate := b.fates[e.Node]
-			owner := table.Endpoint{Addr: e.Addr, Node: e.Node, Draining: draining, Dead: !fate.alive || !fate.reachable}
+			owner := table.Endpoint{
+				Addr: e.Addr, Node: e.Node, Draining: draining, Unready: rank == pauses, Dead: !fate.alive || !fate.reachable,
+			}
 			if fate.reachable {
 				owners = append(owners, owner)
-			} else {
+			} else if rank != pauses {
 				unknown = append(unknown, owner)
 			}
 		}
 	}
-	if len(owners) == 0 {
+	if !slices.ContainsFunc(owners, func(e table.Endpoint) bool { return !e.Unready }) {
 		owners = unknown
 	}
 	g.Table = b.renew(g.Key(), owners)

@@ -22,8 +22,9 @@
 // A Service in mode direct has a table (package table) in the Group that its load
 // balancer addresses lead to from outside: it says which endpoint, on which node,
 // owns which connections. All nodes plan the same one of the same Snapshot.
-// Endpoints on a node that is drained, or that terminate, keep theirs and get no
-// new ones; those on a node that isn't ready get no second chances. An endpoint
+// Endpoints on a node that is drained, or that terminate, or that are not ready for
+// a while, keep theirs and get no new ones; those on a node that isn't ready get no
+// second chances. An endpoint
 // that names no node has nobody to keep its connections: such a Service is carried
 // in mode nat, and Service.ModeRefused says so.
 //

@@ -67,13 +67,13 @@ func (p *Planner) concerned(snapshot *pharos.Snapshot, fates map[string]fate, di
 	}
 }
 
-// The ranks of endpoints that can serve: new connections go to the best that there
-// are. Those of the others live on.
+// The ranks of endpoints: new connections go to the best that there are. Those of
+// the others live on.
 const (
 	stays      = iota // it is ready
 	leaves            // it is ready, and its node is being drained
 	terminates        // it terminates and still serves (KEP-1669)
-	useless           // it can't serve
+	pauses            // it gets no new connections in any case
 )
 
 // rank says how an endpoint fares.
@@ -86,5 +86,5 @@ func (b *builder) rank(e *pharos.Backend) int {
 	case e.Serving && e.Terminating:
 		return terminates
 	}
-	return useless
+	return pauses
 }

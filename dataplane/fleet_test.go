@@ -55,7 +55,8 @@ func (c *cluster) node(name string, change func(*pharos.Node)) {
 var (
 	ready       = pharos.Backend{Ready: true, Serving: true}
 	terminating = pharos.Backend{Serving: true, Terminating: true}
-	gone        = pharos.Backend{Terminating: true}
+	leaving     = pharos.Backend{Terminating: true} // as of a server that stops being ready first
+	unready     = pharos.Backend{}
 )
 
 // pods places pods on the nodes in turn, pod i in the i-th state.
@@ -134,7 +135,7 @@ const connections = 600
 func TestWhatBreaksConnections(t *testing.T) {
 	five := []pharos.Backend{ready, ready, ready, ready, ready}
 	six := append(slices.Clone(five), ready)
-	draining, removed := append(slices.Clone(five), terminating), append(slices.Clone(five), gone)
+	draining := append(slices.Clone(five), terminating)
 	for _, test := range []struct {
 		name  string
 		from  []pharos.Backend
@@ -145,8 +146,10 @@ func TestWhatBreaksConnections(t *testing.T) {
 		{"an ingress node is withdrawn", six, func(*cluster) {}, []string{"n1", "n3"}, nil},
 		{"a pod more, while a node is withdrawn", five, func(c *cluster) { c.pods(six...).apply(all...) }, []string{"n2", "n3"}, nil},
 		{"a pod drains, while a node is withdrawn", six, func(c *cluster) { c.pods(draining...).apply(all...) }, []string{"n1", "n3"}, nil},
-		{"a pod is gone", six, func(c *cluster) { c.pods(draining...).apply(all...).pods(removed...).apply(all...) }, all,
+		{"it does so unready", six, func(c *cluster) { c.pods(append(slices.Clone(five), leaving)...).apply(all...) }, []string{"n1", "n3"}, nil},
+		{"a pod is gone", six, func(c *cluster) { c.pods(draining...).apply(all...).pods(five...).apply(all...) }, all,
 			func(b netip.AddrPort) bool { return b == pod(5) }},
+		{"pods are not ready for a while", six, func(c *cluster) { c.pods(ready, unready, ready, ready, unready, ready).apply(all...) }, all, nil},
 		{"one node has not heard of the pod more", five, func(c *cluster) { c.pods(six...).apply("n1", "n3") }, all, nil},
 		{"one node alone has heard of it", five, func(c *cluster) { c.pods(six...).apply("n2") }, all, nil},
 		{"one node has not heard of the one that drains", six, func(c *cluster) { c.pods(draining...).apply("n2", "n3") }, all, nil},
@@ -199,7 +202,7 @@ func TestDeadNode(t *testing.T) {
 	was := c.connect(connections, all...)
 	c.fleet.PowerOff("n2")
 	c.node("n2", func(n *pharos.Node) { n.NotReady = true })
-	c.pods(ready, terminating, ready).apply("n1", "n3")
+	c.pods(ready, unready, ready).apply("n1", "n3")
 	for i, backend := range was {
 		p := c.packet(i)
 		p.Ongoing = true

@@ -73,7 +73,7 @@ func ServingOf(node string, service *pharos.Service, endpoints *pharos.Endpoints
 		if f.Direct && g.Table != nil {
 			served.Local = 0
 			for i := range g.Table.Owners {
-				if g.Table.Owners[i].Node == node {
+				if o := &g.Table.Owners[i]; o.Node == node && !o.Unready {
 					served.Local++
 				}
 			}

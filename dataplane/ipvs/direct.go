@@ -31,7 +31,7 @@ func owners(g *dataplane.Group, node string) []dest {
 	result := make([]dest, len(g.Table.Owners))
 	for i, e := range g.Table.Owners {
 		result[i] = dest{e.Addr, 1, route}
-		if e.Draining && !all {
+		if e.Unready || e.Draining && !all {
 			result[i].weight = 0
 		}
 		if e.Node == node {

@@ -36,6 +36,8 @@ func TestGoldenTables(t *testing.T) {
 		})},
 		{"weights", six(func(e []Endpoint) { e[0].Weight, e[1].Weight, e[5].Weight = 10, 3, 65535 })},
 		{"draining", six(func(e []Endpoint) { e[2].Draining, e[3].Draining = true, true })},
+		{"unready", six(func(e []Endpoint) { e[2].Unready, e[3].Unready, e[3].Dead = true, true, true })},
+		{"noneReady", change(pods(2), func(e []Endpoint) { e[0].Unready, e[1].Unready = true, true })},
 		{"dead", six(func(e []Endpoint) { e[1].Dead, e[4].Dead, e[4].Draining = true, true, true })},
 		{"allDraining", change(pods(2), func(e []Endpoint) { e[0].Draining, e[1].Draining = true, true })},
 		{"onePodTwice", change(pods(2), func(e []Endpoint) { e[1].Addr = netip.AddrPortFrom(e[0].Addr.Addr(), 9090) })},

@@ -26,7 +26,7 @@ func one(r *rand.Rand) Endpoint {
 	if r.IntN(4) == 0 {
 		e.Weight = uint16(r.IntN(5))
 	}
-	e.Draining, e.Dead = r.IntN(5) == 0, r.IntN(7) == 0
+	e.Draining, e.Dead, e.Unready = r.IntN(5) == 0, r.IntN(7) == 0, r.IntN(7) == 0
 	return e
 }
 
@@ -59,7 +59,7 @@ func withIsNew(t *testing.T, seed uint64) {
 			endpoints = slices.Clone(endpoints)
 			e := &endpoints[r.IntN(len(endpoints))]
 			again := one(r)
-			e.Draining, e.Dead, e.Weight, e.Node = again.Draining, again.Dead, again.Weight, again.Node
+			e.Draining, e.Dead, e.Unready, e.Weight, e.Node = again.Draining, again.Dead, again.Unready, again.Weight, again.Node
 		}
 		want := New(endpoints)
 		if table = table.With(endpoints); !table.Equal(want) {
@@ -75,36 +75,50 @@ func withIsNew(t *testing.T, seed uint64) {
 
 // allowed checks who owns slots.
 func allowed(t *testing.T, table *Table) {
-	drain := true
-	alive := 0
+	drain, takers, alive := true, 0, 0
 	for _, e := range table.Owners {
+		if e.Unready {
+			continue
+		}
+		takers++
 		drain = drain && e.Draining
 		if !e.Dead {
 			alive++
 		}
 	}
 	for s, slot := range table.Slots {
-		if (slot.Current == None) != (len(table.Owners) == 0) || slot.Current != None && table.Owners[slot.Current].Draining && !drain {
+		if (slot.Current == None) != (takers == 0) || slot.Current == None && slot.Previous != None {
 			t.Fatalf("slot %d of %+v is %+v", s, table.Owners, slot)
 		}
 		others := alive
-		if slot.Current != None && !table.Owners[slot.Current].Dead {
-			others--
+		if slot.Current != None {
+			e := table.Owners[slot.Current]
+			if e.Unready || e.Draining && !drain {
+				t.Fatalf("slot %d of %+v is %+v", s, table.Owners, slot)
+			}
+			if !e.Dead {
+				others--
+			}
 		}
-		if (slot.Previous == None) != (others == 0) || slot.Previous != None && (slot.Previous == slot.Current || table.Owners[slot.Previous].Dead) {
+		if slot.Previous == None {
+			if others > 0 {
+				t.Fatalf("slot %d of %+v is %+v", s, table.Owners, slot)
+			}
+		} else if e := table.Owners[slot.Previous]; slot.Previous == slot.Current || e.Dead || !e.Unready && others == 0 {
 			t.Fatalf("slot %d of %+v is %+v", s, table.Owners, slot)
 		}
 	}
 }
 
 // Of any set of endpoints that stay where they are, none moves a slot to another;
-// one more takes what is its own, and the previous owner is who had it.
+// one more takes what is its own, and the previous owner is who had it; and so it is
+// of one that drains, or is not ready for a while.
 func TestOneMoreTakesItsOwnAlone(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		few := random(r)
 		for i := range few {
-			few[i].Draining, few[i].Dead = false, false
+			few[i].Draining, few[i].Dead, few[i].Unready = false, false, false
 			few[i].Addr = netip.AddrPortFrom(few[i].Addr.Addr(), 8080)
 		}
 		extra := Endpoint{Addr: netip.MustParseAddrPort("10.9.9.9:8080"), Weight: uint16(r.IntN(4))}
@@ -118,12 +132,15 @@ func TestOneMoreTakesItsOwnAlone(t *testing.T) {
 		if len(few) == 0 {
 			continue
 		}
-		few[0].Draining = true
-		draining := New(append(slices.Clone(few), extra))
-		for s := range after.Slots {
-			was, is := after.owner(after.Slots[s].Current), draining.owner(draining.Slots[s].Current)
-			if was != is && (was != few[0].Addr || draining.owner(draining.Slots[s].Previous) != was) {
-				t.Fatalf("seed %d: slot %d went from %s to %s", seed, s, was, is)
+		for _, leave := range []func(*Endpoint){func(e *Endpoint) { e.Draining = true }, func(e *Endpoint) { e.Unready = true }} {
+			left := append(slices.Clone(few), extra)
+			leave(&left[0])
+			leaving := New(left)
+			for s := range after.Slots {
+				was, is := after.owner(after.Slots[s].Current), leaving.owner(leaving.Slots[s].Current)
+				if was != is && (was != few[0].Addr || leaving.owner(leaving.Slots[s].Previous) != was) {
+					t.Fatalf("seed %d: slot %d went from %s to %s", seed, s, was, is)
+				}
 			}
 		}
 	}

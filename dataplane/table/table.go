@@ -32,8 +32,13 @@ type Endpoint struct {
 	Weight uint16
 
 	// Draining endpoints keep the connections that they have and get no new ones,
-	// unless all are draining.
+	// unless all that are not Unready are draining.
 	Draining bool
+
+	// Unready endpoints are Draining ones that get no new connections in any case. As
+	// one can't be told from another that has never had any, it is the previous owner
+	// only where it would be the current one.
+	Unready bool
 
 	// Dead says that its node doesn't answer, so that nothing may be forwarded
 	// there for a second chance: its clients are to learn of it by a reset.
@@ -44,7 +49,7 @@ type Endpoint struct {
 // is none.
 type Slot struct {
 	Current  uint16 // gets new connections
-	Previous uint16 // gets what Current knows nothing of; never Current itself
+	Previous uint16 // gets what Current knows nothing of; never Current itself, None where that is
 }
 
 // Table is who owns which slot. It is immutable.
@@ -71,9 +76,12 @@ func New(endpoints []Endpoint) *Table {
 // normal returns the endpoints as Table.Owners has them.
 func normal(endpoints []Endpoint) []Endpoint {
 	owners := slices.Clone(endpoints)
+	for i := range owners {
+		owners[i].Draining = owners[i].Draining || owners[i].Unready
+	}
 	slices.SortFunc(owners, func(a, b Endpoint) int {
 		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Weight, b.Weight),
-			order(a.Draining, b.Draining), order(a.Dead, b.Dead))
+			order(a.Draining, b.Draining), order(a.Unready, b.Unready), order(a.Dead, b.Dead))
 	})
 	owners = slices.CompactFunc(owners, func(a, b Endpoint) bool { return a.Addr == b.Addr })
 	return owners[:min(len(owners), MaxOwners)]
@@ -105,7 +113,7 @@ func (t *Table) digest() uint64 {
 		b, _ = e.Addr.AppendBinary(b[:0])
 		b = append(append(b, e.Node...), 0)
 		b = binary.BigEndian.AppendUint16(b, e.Weight)
-		h.Write(append(b, bit(e.Draining)|bit(e.Dead)<<1))
+		h.Write(append(b, bit(e.Draining)|bit(e.Dead)<<1|bit(e.Unready)<<2))
 	}
 	sum := h.Sum64()
 	for i := 0; i < Size; i += 2 {

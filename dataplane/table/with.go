@@ -19,7 +19,7 @@ func (t *Table) With(endpoints []Endpoint) *Table {
 			next.Slots[s] = is.slot(s)
 			continue
 		}
-		st := standing{Slot: Slot{kept.index(old.Current), kept.index(old.Previous)}}
+		st := newStanding(Slot{kept.index(old.Current), kept.index(old.Previous)})
 		if len(entering) > 0 && st.Current != None {
 			st.best = is.key(s, int(st.Current))
 		}
@@ -29,14 +29,14 @@ func (t *Table) With(endpoints []Endpoint) *Table {
 		for _, i := range entering {
 			is.enter(&st, i, is.key(s, i))
 		}
-		next.Slots[s] = st.Slot
+		next.Slots[s] = st.owners()
 	}
 	next.Generation = next.digest()
 	return next
 }
 
 // moved holds the new index of each owner that takes part as before; None for the
-// others.
+// others, and for those that are not ready: behind them may be another.
 type moved []uint16
 
 func (m moved) index(i uint16) uint16 {
@@ -64,7 +64,7 @@ func (c *contest) since(old *contest, was, is []Endpoint) (moved, []int) {
 		if i == len(is) || is[i].Addr != was[j].Addr {
 			continue
 		}
-		if c.rankers[i] == old.rankers[j] && c.current[i] == old.current[j] && c.previous[i] == old.previous[j] {
+		if !c.unready[i] && !old.unready[j] && c.rankers[i] == old.rankers[j] && c.current[i] == old.current[j] && c.previous[i] == old.previous[j] {
 			kept[j] = uint16(i)
 		} else {
 			entering = append(entering, i)
