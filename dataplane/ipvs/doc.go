@@ -51,8 +51,9 @@
 // pod, unchanged (ipvsadm's Route). That node's table says the same, and its pod is
 // local; net.ipv4.vs.sloppy_tcp lets it take up a connection in the middle. So a
 // connection outlives its ingress node. Limits of the kernel's table: there is no
-// second chance, so that while endpoints change, connections that also change
-// their ingress node may break, about one endpoint's share of them; a draining
+// second chance, so that while endpoints change, connections may break that also
+// come to a node which has not seen them before, about one endpoint's share of
+// those; a draining
 // endpoint keeps its connections only at the ingress nodes that know them; nodes
 // that disagree for a moment send a packet on until its time to live is over; and
 // the next hop to a pod has to be its node.

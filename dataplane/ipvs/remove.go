@@ -8,7 +8,8 @@ import (
 )
 
 // Remove takes away the interface, the virtual services that are ours, the rules
-// and the sets. The kernel's settings stay.
+// and the sets. The kernel's settings stay. Where there is none of the sets, nothing
+// is ours, and what there is of another proxy stays.
 func (d *Driver) Remove(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -17,14 +18,17 @@ func (d *Driver) Remove(ctx context.Context) error {
 
 func (d *Driver) remove(ctx context.Context) error {
 	k, is := d.kernel, newWorld()
+	if probeIPVS() != nil || k.sets.probe() != nil {
+		return nil // a kernel without them holds nothing
+	}
 	if err := k.open(); err != nil {
+		return err
+	}
+	if there, err := k.readSets(is); err != nil || there == 0 {
 		return err
 	}
 	found, err := k.findDevice()
 	if err != nil {
-		return err
-	}
-	if _, err := k.readSets(is); err != nil {
 		return err
 	}
 	if _, err := k.readAddrs(is); err != nil {

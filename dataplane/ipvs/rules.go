@@ -48,6 +48,8 @@ func chainsOf(ipv6 bool) []chain {
 		}},
 		{"mangle", namePrefix + "OUTPUT", []string{
 			lack(setFrontends, "dst,dst") + " -j RETURN",
+			// What IPVS sends on unchanged comes through here, too.
+			"-m addrtype ! --src-type LOCAL -j RETURN",
 			"-g " + namePrefix + "OWN",
 		}},
 		side("OUTSIDE", setDropOut, have(setMasqOut, "dst,dst")+" "),

@@ -19,7 +19,7 @@ func machine() uml.Machine {
 	return uml.Machine{Memory: 512, Modules: []string{
 		"veth", "bridge", "dummy", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_mh", "ip_vs_sh", "nf_conntrack_netlink",
 		"iptable_mangle", "iptable_filter", "iptable_nat", "ip6table_mangle", "ip6table_filter", "ip6table_nat",
-		"xt_set", "xt_conntrack", "xt_connmark", "xt_comment", "xt_MASQUERADE", "ipt_REJECT", "ip6t_REJECT",
+		"xt_set", "xt_conntrack", "xt_connmark", "xt_comment", "xt_addrtype", "xt_MASQUERADE", "ipt_REJECT", "ip6t_REJECT",
 		"ip_set_hash_ip", "ip_set_hash_net", "ip_set_hash_ipport", "ip_set_hash_ipportnet", "ip_set_hash_ipportip",
 		"sctp",
 	}}
@@ -40,6 +40,8 @@ func TestInKernel(t *testing.T) {
 		uml.Case{Name: "half-way", Run: schedulerMissing},
 		uml.Case{Name: "suite", Run: func(t *testing.T) { dptest.Run(t, dptest.NewWorld(t, newDriver)) }},
 		uml.Case{Name: "live", Run: func(t *testing.T) { dptest.RunLive(t, dptest.NewWorld(t, newDriver), newDriver) }},
+		uml.Case{Name: "fleet, nat", Run: fleetNAT},
+		uml.Case{Name: "fleet, direct", Run: fleetDirect},
 		uml.Case{Name: "SCTP", Run: func(t *testing.T) { dptest.RunSCTP(t, dptest.NewWorld(t, newDriver)) }},
 	)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/dataplane/ipvs"
 	"github.com/pharoslb/pharos/dataplane/nft"
 	"github.com/pharoslb/pharos/why"
 )
@@ -42,6 +43,7 @@ type mechanism struct {
 func (f *dataplaneFlags) mechanisms() []mechanism {
 	return []mechanism{
 		{"nft", func() error { return nil }, func() dataplane.Driver { return nft.New(nft.Options{}) }},
+		{"ipvs", func() error { return ipvs.Probe(ipvs.Options{}) }, func() dataplane.Driver { return ipvs.New(ipvs.Options{}) }},
 	}
 }
 
@@ -59,6 +61,9 @@ func (f *dataplaneFlags) check() error {
 	}
 	if f.mode != string(pharos.NAT) && f.mode != string(pharos.Direct) {
 		return fmt.Errorf("--mode %q is neither nat nor direct", f.mode)
+	}
+	if f.driver == "ipvs" && f.beside {
+		return errors.New("--dataplane ipvs takes the interface and the virtual services that kube-proxy has in its mode ipvs; --beside-kube-proxy needs another driver")
 	}
 	return nil
 }
