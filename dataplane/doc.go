@@ -36,5 +36,7 @@
 // with the one before what did not change; no two frontends of a State have the
 // same address, protocol and port.
 //
+// Serving is what a kernel holds of a Service, for whoever announces its addresses.
+//
 // Start reading at State, then Planner.
 package dataplane

@@ -13,7 +13,8 @@
 //	   │           View: what the configuration means on each node
 //	   │             │    sessions ─────────────────────────────► SetPeers ─┐
 //	   │             ▼                                                       ├─► bgp.Server
-//	   └ Diff ──► Plan(Service, Endpoints) ──► table: prefix → claims ─► Apply ─┘
+//	   └ Diff ──► Plan(Service, Endpoints, ──► table: prefix → claims ─► Apply ─┘
+//	 DataPlane ──►        Kernel)
 //	                 │ Reason, Nodes
 //	                 ├──► Status, explain, nodeAssigned event
 //	                 └──► answers: own and handed over addresses ──► Set ──► layer2.Announcer
@@ -28,9 +29,13 @@
 // the table after any sequence of changes is the one that the last Snapshot
 // gives from scratch; a prefix stays as long as one Service claims it; nothing
 // is announced or withdrawn before the cluster is known in full, nor because
-// the API server is gone; the cost of a change does not depend on how many
-// Services there are.
+// the API server or the proxy is gone; where a DataPlane gates, an announcement
+// begins once the kernel holds what it was planned of; the cost of a change does
+// not depend on how many Services there are.
+//
+// What is about to be withdrawn is marked as the last resort first: of an endpoint, a
+// node (drain) or the speaker itself (leave). RFC 8326.
 //
 // RFC 4271 §5.1.5 (LOCAL_PREF), §9.2.2.2 (aggregation), RFC 1997 (communities).
-// Start reading at View.Plan and View.choose, then Speaker.Reconcile.
+// Start reading at View.PlanWith and View.choose, then Speaker.Reconcile.
 package speaker
