@@ -44,7 +44,7 @@ func targetKey(t dataplane.Target) string {
 func intervals(set setID, prefixes []netip.Prefix) []element {
 	var own []netip.Prefix
 	for _, p := range prefixes {
-		if familyOf(p.Addr()) == set.family() {
+		if p.Addr().Is6() == set.family().is6() {
 			own = append(own, p.Masked())
 		}
 	}

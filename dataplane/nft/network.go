@@ -3,9 +3,11 @@ package nft
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -31,6 +33,8 @@ type hop struct {
 type network struct {
 	netns  int
 	handle *netlink.Handle // nil: to be opened
+	known  map[hop][6]byte // Ethernet addresses of siblings
+	asked  map[hop]bool    // whether one has been waited for
 }
 
 func (n *network) open() error {
@@ -45,7 +49,7 @@ func (n *network) open() error {
 	if err != nil {
 		return fmt.Errorf("open rtnetlink: %w", err)
 	}
-	n.handle = handle
+	n.handle, n.known, n.asked = handle, map[hop][6]byte{}, map[hop]bool{}
 	return nil
 }
 
@@ -118,35 +122,67 @@ func (n *network) outside(links []netlink.Link, node *dataplane.Node) ([]string,
 	return devices, nil
 }
 
+// askTime bounds how long a look waits for neighbors that it asks for the first
+// time. Those that have power answer within a millisecond.
+const askTime = 300 * time.Millisecond
+
 // senders returns the Ethernet addresses of the siblings, and has the kernel find
-// out those that it doesn't know.
+// out those that it doesn't know. What was known once holds until there is
+// another one: a neighbor that is silent for a while is the same when it speaks.
 func (n *network) senders(hops map[string][2]hop) ([][6]byte, error) {
-	neighbors, err := n.handle.NeighList(0, unix.AF_UNSPEC)
-	if err != nil {
-		return nil, fmt.Errorf("list neighbors: %w", err)
-	}
-	known := map[hop][6]byte{}
-	for _, e := range neighbors {
-		if len(e.HardwareAddr) == 6 && e.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
-			known[hop{addrOf(e.IP), uint32(e.LinkIndex)}] = [6]byte(e.HardwareAddr)
-		}
-	}
-	var all [][6]byte
+	wanted := map[hop]bool{}
 	for _, pair := range hops {
 		for _, h := range pair {
-			if h.device == 0 {
+			if h.device != 0 {
+				wanted[h] = true
+			}
+		}
+	}
+	maps.DeleteFunc(n.known, func(h hop, _ [6]byte) bool { return !wanted[h] })
+	maps.DeleteFunc(n.asked, func(h hop, _ bool) bool { return !wanted[h] })
+	deadline := time.Now().Add(askTime)
+	for {
+		if err := n.neighbors(wanted); err != nil {
+			return nil, err
+		}
+		waiting := false
+		for h := range wanted {
+			if _, ok := n.known[h]; ok {
 				continue
 			}
-			if m, ok := known[h]; ok {
-				all = append(all, m)
-				continue
-			}
-			// Asking is all that can be done; the answer is seen the next time.
+			waiting = waiting || !n.asked[h]
+			// Asking is all that can be done; who has no power does not answer.
 			_ = n.handle.NeighSet(&netlink.Neigh{LinkIndex: int(h.device), IP: h.addr.AsSlice(), Flags: unix.NTF_USE})
+		}
+		if !waiting || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(askTime / 100)
+	}
+	var all [][6]byte
+	for h := range wanted {
+		n.asked[h] = true
+		if m, ok := n.known[h]; ok {
+			all = append(all, m)
 		}
 	}
 	slices.SortFunc(all, func(a, b [6]byte) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(all), nil
+}
+
+// neighbors notes what the kernel knows of the wanted ones.
+func (n *network) neighbors(wanted map[hop]bool) error {
+	all, err := n.handle.NeighList(0, unix.AF_UNSPEC)
+	if err != nil {
+		return fmt.Errorf("list neighbors: %w", err)
+	}
+	for _, e := range all {
+		h := hop{addrOf(e.IP), uint32(e.LinkIndex)}
+		if wanted[h] && len(e.HardwareAddr) == 6 && e.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
+			n.known[h] = [6]byte(e.HardwareAddr)
+		}
+	}
+	return nil
 }
 
 // equal reports whether both say the same.
