@@ -154,6 +154,11 @@ func (p *Proxy) reconcileAll(ctx context.Context) error {
 	retry := time.NewTimer(0)
 	defer retry.Stop()
 	pause := retryFirst
+	for _, r := range p.opts.Chosen {
+		if p.edge.Recorder != nil {
+			p.edge.Recorder.Node(p.opts.Node, r)
+		}
+	}
 	p.sysctls()
 	for {
 		verified := false

@@ -21,15 +21,17 @@ const auto = "auto"
 
 // dataplaneFlags choose how packets are carried.
 type dataplaneFlags struct {
-	driver string
-	mode   string
-	beside bool
+	driver    string
+	mode      string
+	beside    bool
+	scheduler string // of IPVS
 }
 
 func (f *dataplaneFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.driver, "dataplane", auto, "`driver`: "+strings.Join(f.names(), ", ")+", or auto: the first of them that this node's kernel can run")
 	flags.StringVar(&f.mode, "mode", string(pharos.NAT), "how Services are carried that have no annotation pharoslb.io/dataplane-mode: nat or direct")
 	flags.BoolVar(&f.beside, "beside-kube-proxy", false, "carry load balancer and external IPs of Services in mode direct, and leave the rest to the kube-proxy that runs here")
+	flags.StringVar(&f.scheduler, "ipvs-scheduler", "rr", "how the driver ipvs spreads connections of mode nat, by a `name` of ipvsadm(8) whose module the kernel has: rr, wrr, lc, sh, …")
 }
 
 // mechanism is a driver that users may choose.
@@ -41,9 +43,10 @@ type mechanism struct {
 
 // mechanisms are the drivers, in the order in which auto tries them.
 func (f *dataplaneFlags) mechanisms() []mechanism {
+	virtual := ipvs.Options{Scheduler: f.scheduler}
 	return []mechanism{
 		{"nft", func() error { return nil }, func() dataplane.Driver { return nft.New(nft.Options{}) }},
-		{"ipvs", func() error { return ipvs.Probe(ipvs.Options{}) }, func() dataplane.Driver { return ipvs.New(ipvs.Options{}) }},
+		{"ipvs", func() error { return ipvs.Probe(virtual) }, func() dataplane.Driver { return ipvs.New(virtual) }},
 	}
 }
 
@@ -71,20 +74,29 @@ func (f *dataplaneFlags) check() error {
 // open chooses a driver. It returns those, too, that an earlier process may have
 // used in its place, and why it is this one.
 func (f *dataplaneFlags) open() (driver dataplane.Driver, former []dataplane.Driver, chosen why.Trail, err error) {
+	return openDriver(f.driver, f.beside, f.mechanisms())
+}
+
+// openDriver opens the driver that is asked for, or the first that can run; beside
+// kube-proxy never ipvs. No further one is asked what it lacks: the kernel would load its modules for that.
+func openDriver(asked string, beside bool, all []mechanism) (driver dataplane.Driver, former []dataplane.Driver, chosen why.Trail, err error) {
 	var candidates []dataplane.Candidate
-	for _, m := range f.mechanisms() {
-		if f.driver == auto || f.driver == m.name {
-			candidates = append(candidates, dataplane.Candidate{Name: m.name, Missing: m.probe()})
+	for _, m := range all {
+		if asked == auto && !(beside && m.name == "ipvs") || asked == m.name {
+			c := dataplane.Candidate{Name: m.name, Missing: m.probe()}
+			if candidates = append(candidates, c); c.Missing == nil {
+				break
+			}
 		}
 	}
-	name, chosen, err := dataplane.Choose(f.driver != auto, candidates...)
+	name, chosen, err := dataplane.Choose(asked != auto, candidates...)
 	if err != nil {
-		if f.driver != auto {
+		if asked != auto {
 			err = fmt.Errorf("%w; with --dataplane=auto another one is chosen", err)
 		}
 		return nil, nil, chosen, err
 	}
-	for _, m := range f.mechanisms() {
+	for _, m := range all {
 		if m.name == name {
 			driver = m.open()
 		} else {

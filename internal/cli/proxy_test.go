@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
 )
 
 func TestProxyFlags(t *testing.T) {
@@ -33,20 +35,57 @@ func TestProxyFlags(t *testing.T) {
 	}
 }
 
-// Every driver has a name that its flag takes, and is removed where another is
-// chosen.
-func TestDriverIsOpened(t *testing.T) {
-	f := dataplaneFlags{driver: "nft"}
-	driver, former, chosen, err := f.open()
-	if err != nil || driver.Name() != "nft" || !strings.Contains(chosen.String(), "asked for by name") {
-		t.Errorf("%v because %s, %v", driver, chosen, err)
-	}
-	if len(former) != len(f.names())-1 {
-		t.Errorf("%d of %d drivers are not the chosen one", len(former), len(f.names()))
-	}
-	for _, d := range former {
-		if d.Name() == driver.Name() {
-			t.Errorf("%s would be removed, and serves", d.Name())
+// Every driver that a user may choose has the name by which it is chosen.
+func TestDriversHaveTheirFlagsNames(t *testing.T) {
+	for _, m := range new(dataplaneFlags).mechanisms() {
+		if got := m.open().Name(); got != m.name {
+			t.Errorf("--dataplane %s opens %s", m.name, got)
 		}
 	}
 }
+
+// The first driver that can run is opened; what the others may have left is to be
+// removed.
+func TestDriverIsOpened(t *testing.T) {
+	lacks := errors.New("the kernel lacks it")
+	fake := func(name string, missing error) mechanism {
+		return mechanism{name, func() error { return missing }, func() dataplane.Driver { return named{dataplane.NewModel(1), name} }}
+	}
+	all := []mechanism{fake("ebpf", lacks), fake("nft", nil), fake("ipvs", nil)}
+	for _, c := range []struct {
+		asked  string
+		beside bool
+		all    []mechanism
+		want   string // the driver, then the former ones
+		trail  string
+		err    string
+	}{
+		{asked: auto, all: all, want: "nft ebpf ipvs", trail: "driverUnavailable: ebpf can't run here: the kernel lacks it\ndriverChosen: nft, which this node's kernel can run"},
+		{asked: "ipvs", all: all, want: "ipvs ebpf nft", trail: "driverChosen: ipvs, as asked for by name"},
+		{asked: "ebpf", all: all, err: "ebpf can't run here: the kernel lacks it; with --dataplane=auto another one is chosen"},
+		{asked: auto, beside: true, all: []mechanism{fake("nft", lacks), fake("ipvs", nil)}, err: "nft can't run here: the kernel lacks it"},
+	} {
+		driver, former, chosen, err := openDriver(c.asked, c.beside, c.all)
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: error %v", c.asked, err)
+			}
+			continue
+		}
+		got := driver.Name()
+		for _, d := range former {
+			got += " " + d.Name()
+		}
+		if err != nil || got != c.want || chosen.String() != c.trail {
+			t.Errorf("%s: %s because\n%s, %v", c.asked, got, chosen, err)
+		}
+	}
+}
+
+// named is a driver of some name.
+type named struct {
+	*dataplane.Model
+	name string
+}
+
+func (n named) Name() string { return n.name }
