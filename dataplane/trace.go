@@ -36,6 +36,7 @@ type Owner struct {
 	Addr     netip.AddrPort `json:"addr"`
 	Node     string         `json:"node"`
 	Draining bool           `json:"draining,omitempty"`
+	Unready  bool           `json:"unready,omitempty"`
 	Dead     bool           `json:"dead,omitempty"`
 }
 
@@ -113,10 +114,15 @@ func (s *State) only(p Packet) *State {
 	return &found
 }
 
+// OwnerOf returns an endpoint of a table as it is shown.
+func OwnerOf(e *table.Endpoint) Owner {
+	return Owner{Addr: e.Addr, Node: e.Node, Draining: e.Draining, Unready: e.Unready, Dead: e.Dead}
+}
+
 func owner(t *table.Table, i uint16) *Owner {
 	if i == table.None {
 		return nil
 	}
-	e := t.Owners[i]
-	return &Owner{Addr: e.Addr, Node: e.Node, Draining: e.Draining, Dead: e.Dead}
+	o := OwnerOf(&t.Owners[i])
+	return &o
 }

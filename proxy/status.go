@@ -199,8 +199,8 @@ func (p *Proxy) service(snapshot *pharos.Snapshot, s *dataplane.Service) Service
 
 func tableStatus(t *table.Table) Table {
 	result := Table{Generation: fmt.Sprintf("%016x", t.Generation), Slots: len(t.Slots), Owners: make([]Owner, len(t.Owners))}
-	for i, e := range t.Owners {
-		result.Owners[i].Owner = dataplane.Owner{Addr: e.Addr, Node: e.Node, Draining: e.Draining, Dead: e.Dead}
+	for i := range t.Owners {
+		result.Owners[i].Owner = dataplane.OwnerOf(&t.Owners[i])
 	}
 	for _, slot := range t.Slots {
 		if slot.Current != table.None {

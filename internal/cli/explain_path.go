@@ -97,7 +97,10 @@ func owners(t *proxy.Table) table {
 // ownerNote tells what is special about an owner.
 func ownerNote(o *dataplane.Owner) string {
 	var notes []string
-	if o.Draining {
+	switch {
+	case o.Unready:
+		notes = append(notes, "is not ready: no new connections")
+	case o.Draining:
 		notes = append(notes, "drains: no new connections")
 	}
 	if o.Dead {
