@@ -14,7 +14,7 @@ const ServingPulse = 5 * time.Second
 // Told is one thing that a proxy tells of what its kernel holds. An empty one is
 // but a sign of life.
 type Told struct {
-	// Format is dataplane.DigestFormat; it is told first of all.
+	// Format is dataplane.DigestFormat; it is told before what the kernel holds.
 	Format int `json:"format,omitempty"`
 
 	Serving *dataplane.Serving `json:"serving,omitempty"` // from now on
@@ -67,14 +67,18 @@ func (s *serving) applied(snapshot *pharos.Snapshot, state *dataplane.State) {
 	s.changed = make(chan struct{})
 }
 
-// Tell hands what the kernel holds of Services of type LoadBalancer to emit: first
-// all of it, as soon as something has been applied, then every change. Several
+// Tell hands what the kernel holds of Services of type LoadBalancer to emit: first of
+// all a sign of life, so that there is known to be a proxy; all that it holds, as soon
+// as something has been applied; then every change. Several
 // changes at once may be told as one. It returns when ctx ends or emit fails.
 func (p *Proxy) Tell(ctx context.Context, emit func(...Told) error) error {
 	pulse := time.NewTicker(ServingPulse)
 	defer pulse.Stop()
 	var told pharos.Map[pharos.Name, *dataplane.Serving]
 	whole := false
+	if err := emit(Told{}); err != nil {
+		return err
+	}
 	for {
 		p.mu.Lock()
 		is, known, changed := p.serving.services, p.serving.known, p.serving.changed

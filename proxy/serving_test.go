@@ -71,7 +71,7 @@ func TestTell(t *testing.T) {
 		defer cancel()
 		var f, late follower
 		go p.Tell(ctx, f.hear)
-		f.want(t)
+		f.want(t, "alive")
 		d.mu.Lock()
 		d.fail = errors.New("no")
 		d.mu.Unlock()
@@ -89,7 +89,7 @@ func TestTell(t *testing.T) {
 		<-time.After(proxy.ServingPulse - time.Second)
 		f.want(t, "alive")
 		go p.Tell(ctx, late.hear)
-		late.want(t, fmt.Sprintf("format %d", dataplane.DigestFormat), "default/web: 3 backends", "whole")
+		late.want(t, "alive", fmt.Sprintf("format %d", dataplane.DigestFormat), "default/web: 3 backends", "whole")
 		s.set(func(s *pharos.Snapshot) { s.Services = s.Services.Without(webName) })
 		f.want(t, "default/web is gone")
 		if err := p.Tell(ctx, func(...proxy.Told) error { return errors.New("nobody reads") }); err == nil {

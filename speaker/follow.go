@@ -57,6 +57,8 @@ type kernel struct {
 	state   DataPlaneState
 	serving map[pharos.Name]*dataplane.Serving
 
+	// joined is when a proxy came to a node that announced without one; zero: none did.
+	joined time.Time
 	// trusted says that fit held when listen was called last.
 	trusted bool
 
@@ -95,8 +97,8 @@ func (k *kernel) due(since time.Time) time.Time {
 // deadline is when listen has to be called though nothing happened; zero: never.
 func (k *kernel) deadline() time.Time {
 	var next time.Time
-	if k.trusted && k.state.Gates && !k.state.Silent.IsZero() {
-		next = k.state.Silent.Add(silentTime)
+	if since := k.ailing(); k.trusted && !since.IsZero() {
+		next = since.Add(silentTime)
 	}
 	if len(k.queue) > 0 {
 		if due := k.due(k.queue[0].since); next.IsZero() || due.Before(next) {
@@ -108,7 +110,23 @@ func (k *kernel) deadline() time.Time {
 
 // fit reports whether the data plane can be trusted with more addresses.
 func (k *kernel) fit(now time.Time) bool {
-	return !k.state.Gates || k.state.Whole && (k.state.Silent.IsZero() || now.Before(k.state.Silent.Add(silentTime)))
+	if !k.state.Gates {
+		return true
+	}
+	since := k.ailing()
+	return (k.state.Whole || !k.joined.IsZero()) && (since.IsZero() || now.Before(since.Add(silentTime)))
+}
+
+// ailing is since when the data plane is not what it was; zero: it is well, or was
+// never.
+func (k *kernel) ailing() time.Time {
+	switch {
+	case !k.state.Gates:
+		return time.Time{}
+	case !k.state.Whole:
+		return k.joined
+	}
+	return k.state.Silent
 }
 
 // listen takes in what the data plane tells, and returns the Services that are
@@ -121,6 +139,9 @@ func (s *Speaker) listen(now time.Time) map[pharos.Name]bool {
 	k := &s.kernel
 	was := k.state
 	k.state = s.edge.DataPlane.State()
+	if s.synced && !was.Gates && k.state.Gates {
+		k.joined = now
+	}
 	k.trusted = k.fit(now)
 	if was.Gates != k.state.Gates || was.Whole != k.state.Whole || was.Comparable != k.state.Comparable {
 		for name := range s.plans {

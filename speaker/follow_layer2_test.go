@@ -86,6 +86,31 @@ func TestNodeOfABrokenProxyStandsBack(t *testing.T) {
 	})
 }
 
+// A proxy that comes to a node that announces without one takes nothing away while it
+// gets to work.
+func TestProxyJoins(t *testing.T) {
+	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
+		kernels, all := w.kernels(), w.shops(20)
+		for _, k := range kernels {
+			k.state = DataPlaneState{Settled: true, Silent: time.Now(), Problem: "no such file"}
+		}
+		w.start()
+		before := w.owners(all)
+		for _, a := range all {
+			w.watched = append(w.watched, addr(a))
+		}
+		k := kernels["n2"]
+		k.change(func() { k.state = DataPlaneState{Gates: true, Settled: true} })
+		pass(silentTime - time.Second)
+		k.holdsAll(w)
+		k.change(func() { k.state = DataPlaneState{Gates: true, Settled: true, Whole: true, Comparable: true} })
+		pass(time.Hour)
+		if now := w.owners(all); !sameOwners(now, before) || len(w.silent) > 0 {
+			t.Errorf("owners %v, they were %v; nobody answered for %v", now, before, w.silent)
+		}
+	})
+}
+
 func sameOwners(a, b map[string]string) bool {
 	for k, v := range a {
 		if b[k] != v {
