@@ -47,6 +47,12 @@ generate: ## make anew what is made of others: deep copies, deploy/crds, deploy/
 	$(GO) generate ./api/...
 	$(GO) -C deploy/tools run ./render -plain >deploy/pharos.yaml.new && mv deploy/pharos.yaml.new deploy/pharos.yaml
 
+.PHONY: generate-ebpf
+generate-ebpf: ## build the BPF programs anew; only this needs clang and llvm
+	@.ci/deps clang llvm linux-libc-dev
+	BPF_CFLAGS=-I/usr/include/$$(gcc -print-multiarch) $(GO) generate ./dataplane/ebpf
+	@cd dataplane/ebpf && sha256sum bpf/* generate.go >sources.sha256
+
 .PHONY: deps
 deps: ## install what the tests need from the distribution's packages
 	@.ci/deps

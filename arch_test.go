@@ -51,6 +51,7 @@ var rules = []rule{
 	{"dataplane/dptest", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/netns", "internal/linux/sandbox", "golang.org/x/sys/unix"}},
 	{"dataplane/nft", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/...", "github.com/google/nftables/...", "github.com/vishvananda/...", "github.com/mdlayher/netlink/...", "golang.org/x/sys/unix"}},
 	{"dataplane/ipvs", []string{".", "why", "dataplane", "dataplane/table", "internal/linux/...", "github.com/moby/ipvs", "github.com/vishvananda/...", "github.com/mdlayher/netlink", "golang.org/x/sys/unix"}},
+	{"dataplane/ebpf", []string{".", "dataplane", "dataplane/table", "dataplane/nft", "github.com/cilium/ebpf/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	{"bgp/bgptcp", []string{"bgp", "internal/linux/netns", "golang.org/x/sys/unix"}},
 	{"bfd/bfdudp", []string{"bfd", "internal/linux/netns", "golang.org/x/sys/unix"}},
 	{"bgp/radv", []string{"github.com/mdlayher/...", "github.com/vishvananda/netlink", "golang.org/x/net/ipv6", "golang.org/x/sys/unix"}},

@@ -23,7 +23,9 @@ require (
 	github.com/moby/ipvs v1.1.0
 )
 
-require github.com/sirupsen/logrus v1.9.0 // indirect
+require github.com/sirupsen/logrus v1.9.4 // indirect
+
+require github.com/cilium/ebpf v0.22.0
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -59,7 +61,7 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/mdlayher/netlink v1.7.3-0.20250113171957-fbb4dce95f42
-	github.com/mdlayher/socket v0.5.0 // indirect
+	github.com/mdlayher/socket v0.5.1 // indirect
 	github.com/miekg/dns v1.1.73 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// The answer to segments of connections that nobody knows (RFC 9293, section 3.10.7.1).
+#pragma once
+#include "forward.h"
+
+// partial finds out whether a packet's checksum is left to the device that sends it
+// (CHECKSUM_PARTIAL): then the kernel takes no change of the payload into account.
+INLINE int partial(struct __sk_buff *skb, u32 check)
+{
+	be16 was, is;
+	if (load_bytes(skb, check, &was, 2) || l4_csum_replace(skb, check, 0, 0x1234, 2) || load_bytes(skb, check, &is, 2))
+		return -1;
+	return was == is;
+}
+
+INLINE u32 pseudo(const struct packet *p, u32 length)
+{
+	be32 rest[2] = {(be32)be(length) << 16, (be32)TCP << 24};
+	u32 sum = csum_diff(0, 0, rest, sizeof(rest), 0);
+	if (p->v6) {
+		sum = csum_diff(0, 0, &p->src, 16, sum);
+		return csum_diff(0, 0, &p->dst, 16, sum);
+	}
+	sum = csum_diff(0, 0, &p->src.w[3], 4, sum);
+	return csum_diff(0, 0, &p->dst.w[3], 4, sum);
+}
+
+APART int reset_header(struct __sk_buff *skb, struct packet *p)
+{
+	if (!p)
+		return -1;
+	if (p->v6) {
+		struct ipv6 ip = {.version_class = 0x60, .length = be(20), .protocol = TCP, .ttl = 64};
+		__builtin_memcpy(ip.src, &p->dst, 16);
+		__builtin_memcpy(ip.dst, &p->src, 16);
+		return store_bytes(skb, p->l3, &ip, sizeof(ip), 0) ? -1 : 0;
+	}
+	struct ipv4 ip = {
+		.version_length = 0x45, .length = be(40), .fragment = be(0x4000), .ttl = 64, .protocol = TCP,
+		.src = p->dst.w[3], .dst = p->src.w[3],
+	};
+	ip.check = ~fold(csum_diff(0, 0, &ip, sizeof(ip), 0));
+	return store_bytes(skb, p->l3, &ip, sizeof(ip), 0) ? -1 : 0;
+}
+
+// reset turns a segment into the reset that answers it, and sends it to the client.
+// Nothing answers a reset or an error; segments with options of the network layer
+// are not worth an answer.
+APART int reset(struct __sk_buff *skb, struct packet *p)
+{
+	if (!p)
+		return SHOT;
+	if (p->error || p->protocol != TCP || p->flags & RST || p->fragment || !p->plain)
+		return drop(ASTRAY);
+	struct tcp t;
+	if (unwrap(skb, p) || load_bytes(skb, p->l4, &t, sizeof(t)))
+		return drop(FAILED);
+	int left = partial(skb, p->l4 + 16);
+	u32 payload = p->length - (p->l4 - p->l3) - 4 * (t.offset >> 4);
+	struct tcp r = {.sport = t.dport, .dport = t.sport, .offset = 5 << 4};
+	if (t.flags & ACK) {
+		r.seq = t.ack;
+		r.flags = RST;
+	} else {
+		u32 next = __builtin_bswap32(t.seq) + payload + (t.flags & SYN ? 1 : 0) + (t.flags & FIN ? 1 : 0);
+		r.ack = __builtin_bswap32(next);
+		r.flags = RST | ACK;
+	}
+	if (left < 0 || change_tail(skb, p->l4 + sizeof(r), 0))
+		return drop(FAILED);
+	u32 sum = pseudo(p, sizeof(r));
+	r.check = left ? fold(sum) : ~fold(csum_diff(0, 0, &r, sizeof(r), sum));
+	if (store_bytes(skb, p->l4, &r, sizeof(r), 0) || reset_header(skb, p))
+		return drop(FAILED);
+	count(RESET);
+	skb->tc_index = PASSED;
+	return redirect_neigh(skb->ifindex, 0, 0, 0);
+}

@@ -1,0 +1,213 @@
+package ebpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	cebpf "github.com/cilium/ebpf"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/internal/linux/netns"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
+)
+
+// bench is a node n1 whose programs are run by BPF_PROG_RUN. Its sibling n2 is on
+// its segment, n3 behind a gateway.
+type bench struct {
+	*Driver
+	snapshot pharos.Snapshot
+	planner  *dataplane.Planner
+}
+
+var (
+	gateway = [6]byte{2, 0, 0, 0, 0, 254}
+	own     = [6]byte{2, 0, 0, 0, 0, 1}
+	second  = [6]byte{2, 0, 0, 0, 0, 2}
+)
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	if err := sandbox.Probe(); err != nil {
+		t.Skip(err)
+	}
+	ns, err := netns.New("n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := netns.New("segment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ns.Close(); other.Close() })
+	do := func(errs ...error) {
+		t.Helper()
+		for _, err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	do(netns.Veth(ns, "eth0", other, "port"))
+	for _, p := range []string{"10.0.0.1/24", "fd00::1/64"} {
+		do(ns.AddAddr("eth0", netip.MustParsePrefix(p)))
+	}
+	do(ns.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), addr("10.0.0.254")), ns.AddRoute(netip.MustParsePrefix("::/0"), addr("fd00::fe")))
+	for _, a := range []string{"10.0.0.2", "fd00::2"} {
+		if _, err := ns.Output(t.Context(), "ip", "neigh", "add", a, "lladdr", "02:00:00:00:00:02", "dev", "eth0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &bench{Driver: New(Options{NetNS: ns.Fd(), Pins: fmt.Sprintf("/sys/fs/bpf/bench-%d", time.Now().UnixNano()), Sizes: Sizes{Known: 16384, Fresh: 16384}})}
+	t.Cleanup(func() { b.Remove(t.Context()) })
+	b.planner = dataplane.NewPlanner(dataplane.Options{Node: "n1", Mode: pharos.Direct})
+	for name, addrs := range map[string][]string{"n1": {"10.0.0.1", "fd00::1"}, "n2": {"10.0.0.2", "fd00::2"}, "n3": {"10.0.5.3", "fd00:5::3"}} {
+		b.snapshot.Nodes = b.snapshot.Nodes.With(name, &pharos.Node{Name: name, Addresses: []netip.Addr{addr(addrs[0]), addr(addrs[1])}})
+	}
+	return b
+}
+
+// serve adds a Service with the last byte of its address, and pods on the nodes in turn.
+func (b *bench) serve(n byte, pods int, change func(*pharos.Service)) {
+	name := pharos.Name{Namespace: "default", Name: fmt.Sprint("s", n)}
+	s := &pharos.Service{Name: name, Type: pharos.LoadBalancer, Created: time.Unix(1, 0),
+		ClusterIPs: []netip.Addr{netip.AddrFrom4([4]byte{10, 96, 0, n}), addr(fmt.Sprintf("fd00:96::%x", n))},
+		Ingress:    []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, n}), addr(fmt.Sprintf("2001:db8::%x", n))},
+		Ports:      []pharos.ServicePort{{Name: "tcp", Protocol: pharos.TCP, Port: 80}, {Name: "udp", Protocol: pharos.UDP, Port: 80}}}
+	if change != nil {
+		change(s)
+	}
+	e := &pharos.Endpoints{}
+	for i := range pods {
+		for _, a := range []netip.Addr{netip.AddrFrom4([4]byte{10, 244, byte(i%3 + 1), byte(10 + i)}), addr(fmt.Sprintf("fd00:244:%x::%x", i%3+1, 10+i))} {
+			e.Backends = append(e.Backends, pharos.Backend{Addr: a, Node: fmt.Sprint("n", i%3+1), Ready: true, Serving: true,
+				Ports: []pharos.BackendPort{{Name: "tcp", Protocol: pharos.TCP, Port: 8080}, {Name: "udp", Protocol: pharos.UDP, Port: 5353}}})
+		}
+	}
+	b.snapshot.Services = b.snapshot.Services.With(name, s)
+	b.snapshot.Endpoints = b.snapshot.Endpoints.With(name, e)
+}
+
+func (b *bench) apply(t testing.TB) *dataplane.State {
+	t.Helper()
+	b.snapshot.Revision++
+	s := b.snapshot
+	state := b.planner.Plan(&s)
+	if err := b.Apply(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// run runs a program on a frame and returns what it answers and makes of it.
+func (b *bench) run(t testing.TB, p *cebpf.Program, frame []byte) (int32, []byte) {
+	t.Helper()
+	out := make([]byte, len(frame)+256)
+	opts := &cebpf.RunOptions{Data: frame, DataOut: out, Repeat: 1}
+	result, err := p.Run(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int32(result), opts.DataOut
+}
+
+// frame is an Ethernet frame with an IP packet.
+type frame struct {
+	src, dst netip.AddrPort
+	protocol byte
+	flags    byte
+	tos, ttl byte
+	payload  int
+	as       dataplane.Sender // who has sent it on, and if so
+	tunnel   bool             // from n3, in a tunnel; else from n2
+}
+
+func sum(b ...[]byte) uint16 {
+	s := uint32(0)
+	for _, b := range b {
+		for i := 0; i+1 < len(b); i += 2 {
+			s += uint32(binary.BigEndian.Uint16(b[i:]))
+		}
+		if len(b)%2 == 1 {
+			s += uint32(b[len(b)-1]) << 8
+		}
+	}
+	for s > 0xffff {
+		s = s&0xffff + s>>16
+	}
+	return ^uint16(s)
+}
+
+func (f *frame) bytes() []byte {
+	from, tos := gateway, f.tos
+	if f.as != dataplane.Network && !f.tunnel {
+		from = second
+		if f.as == dataplane.SecondChanced {
+			tos = tos&3 | dataplane.SecondChance<<2
+		}
+	}
+	b := append(own[:], from[:]...)
+	packet := f.packet(tos)
+	if f.as != dataplane.Network && f.tunnel {
+		outer := byte(0)
+		if f.as == dataplane.SecondChanced {
+			outer = dataplane.SecondChance << 2
+		}
+		if f.src.Addr().Is4() {
+			packet = ip(addr("10.0.5.3"), addr("10.0.0.1"), 4, outer, 64, packet)
+		} else {
+			packet = ip(addr("fd00:5::3"), addr("fd00::1"), 41, outer, 64, packet)
+		}
+	}
+	if f.src.Addr().Is4() {
+		return append(append(b, 8, 0), packet...)
+	}
+	return append(append(b, 0x86, 0xdd), packet...)
+}
+
+// packet is the frame's without its link header.
+func (f *frame) packet(tos byte) []byte {
+	l4 := make([]byte, 8+f.payload)
+	if f.protocol == 6 {
+		l4 = make([]byte, 20+f.payload)
+	}
+	binary.BigEndian.PutUint16(l4, f.src.Port())
+	binary.BigEndian.PutUint16(l4[2:], f.dst.Port())
+	check := 6
+	if f.protocol == 6 {
+		binary.BigEndian.PutUint32(l4[4:], 1000)
+		binary.BigEndian.PutUint32(l4[8:], 2000)
+		l4[12], l4[13], check = 5<<4, f.flags, 16
+	} else {
+		binary.BigEndian.PutUint16(l4[4:], uint16(len(l4)))
+	}
+	pseudo := append(f.src.Addr().AsSlice(), f.dst.Addr().AsSlice()...)
+	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(l4)))
+	pseudo = append(pseudo, 0, 0, 0, f.protocol)
+	binary.BigEndian.PutUint16(l4[check:], sum(pseudo, l4))
+	return ip(f.src.Addr(), f.dst.Addr(), f.protocol, tos, f.ttl, l4)
+}
+
+// ip puts a payload into an IP packet.
+func ip(src, dst netip.Addr, protocol, tos, ttl byte, payload []byte) []byte {
+	if src.Is4() {
+		h := make([]byte, 20, 20+len(payload))
+		h[0], h[1], h[8], h[9] = 0x45, tos, ttl, protocol
+		binary.BigEndian.PutUint16(h[2:], uint16(20+len(payload)))
+		copy(h[12:], src.AsSlice())
+		copy(h[16:], dst.AsSlice())
+		binary.BigEndian.PutUint16(h[10:], sum(h))
+		return append(h, payload...)
+	}
+	h := make([]byte, 40, 40+len(payload))
+	h[0], h[1], h[6], h[7] = 0x60|tos>>4, tos<<4, protocol, ttl
+	binary.BigEndian.PutUint16(h[4:], uint16(len(payload)))
+	copy(h[8:], src.AsSlice())
+	copy(h[24:], dst.AsSlice())
+	return append(h, payload...)
+}

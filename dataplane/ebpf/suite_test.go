@@ -1,0 +1,52 @@
+package ebpf_test
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/dataplane/dptest"
+	"github.com/pharoslb/pharos/dataplane/ebpf"
+	"github.com/pharoslb/pharos/internal/linux/sandbox"
+)
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
+
+var directories atomic.Int32
+
+// pins returns a directory of a node's own.
+func pins() string { return fmt.Sprintf("/sys/fs/bpf/pharos-%d", directories.Add(1)) }
+
+// driver returns what makes drivers of a node, whose maps are small; one after another they are
+// as processes that restart.
+func driver(attach ebpf.Attach) func(netns int) dataplane.Driver {
+	directory := pins()
+	return func(netns int) dataplane.Driver {
+		return ebpf.New(ebpf.Options{NetNS: netns, Pins: directory, Attach: attach, Sizes: ebpf.Sizes{Known: 16384, Fresh: 16384}})
+	}
+}
+
+func TestDriverPassesTheSuite(t *testing.T) {
+	dptest.Run(t, dptest.NewWorld(t, driver(ebpf.AttachAuto)))
+}
+
+func TestDriverOnLiveConnections(t *testing.T) {
+	make := driver(ebpf.AttachAuto)
+	dptest.RunLive(t, dptest.NewWorld(t, make), make)
+}
+
+// newFleet returns a fleet in mode direct.
+func newFleet(t testing.TB, options dptest.FleetOptions, attach ebpf.Attach) *dptest.Fleet {
+	t.Helper()
+	options.Mode = pharos.Direct
+	nodes := map[string]func(int) dataplane.Driver{}
+	return dptest.NewFleet(t, options, func(netns int, node string) dataplane.Driver {
+		if nodes[node] == nil {
+			nodes[node] = driver(attach)
+		}
+		return nodes[node](netns)
+	})
+}
