@@ -26,7 +26,9 @@
 // a while, keep theirs and get no new ones; those on a node that isn't ready get no
 // second chances. An endpoint
 // that names no node has nobody to keep its connections: such a Service is carried
-// in mode nat, and Service.ModeRefused says so.
+// in mode nat, and Service.ModeRefused says so. With session affinity a client's
+// address alone chooses, so that no clock is needed; one pod more takes its share of
+// the clients, for their new connections.
 //
 // Fleet is the Models of several nodes: where a packet of mode direct goes from the
 // node that it reaches, and who gets it at last.

@@ -18,7 +18,8 @@ type fate struct {
 }
 
 // look returns the Snapshot's other nodes, by name, and the fates of all nodes.
-// Both are those of the Planner's last Snapshot where no node differs.
+// Both are those of the Planner's last Snapshot where no node differs. The own node
+// is there, whether the API knows it or not.
 func (p *Planner) look(snapshot *pharos.Snapshot) ([]Sibling, map[string]fate) {
 	if p.fates != nil && !differ(snapshot.Nodes, p.last.Nodes) {
 		return p.state.Siblings, p.fates
@@ -52,19 +53,27 @@ func differ[K, V comparable](a, b pharos.Map[K, V]) bool {
 }
 
 // concerned adds the Services with endpoints on nodes whose fate is another one
-// now.
+// now. In mode nat no more of it counts than whether the node is drained.
 func (p *Planner) concerned(snapshot *pharos.Snapshot, fates map[string]fate, dirty map[pharos.Name]bool) {
 	if maps.Equal(fates, p.fates) {
 		return
 	}
 	for name, endpoints := range snapshot.Endpoints.All() {
+		drain, other := false, false
 		for i := range endpoints.Backends {
-			if node := endpoints.Backends[i].Node; fates[node] != p.fates[node] {
-				dirty[name] = true
-				break
-			}
+			node := endpoints.Backends[i].Node
+			is, was := fates[node], p.fates[node]
+			drain, other = drain || is.drained != was.drained, other || is != was
+		}
+		if drain || other && p.wantsDirect(snapshot, name) {
+			dirty[name] = true
 		}
 	}
+}
+
+func (p *Planner) wantsDirect(snapshot *pharos.Snapshot, name pharos.Name) bool {
+	s, ok := snapshot.Services.Get(name)
+	return ok && cmp.Or(s.Mode, p.options.Mode) == pharos.Direct
 }
 
 // The ranks of endpoints: new connections go to the best that there are. Those of
