@@ -75,6 +75,8 @@ func runExplain(ctx context.Context, w io.Writer, socket string, name pharos.Nam
 		fmt.Fprintf(w, "hint: the controller's reason is among the events of: kubectl describe service -n %s %s\n", name.Namespace, name.Name)
 	case why.NoEndpoints:
 		fmt.Fprintf(w, "hint: compare the Service's selector with the pods that are Ready: kubectl get endpointslices -n %s -l kubernetes.io/service-name=%s\n", name.Namespace, name.Name)
+	case why.DataPlaneAwaited, why.DataPlaneBehind:
+		fmt.Fprintln(w, "hint: see what the node's proxy says: pharos status on the node, or kubectl get pods -n kube-system -l app=pharos-proxy -o wide, and the pod's log")
 	case why.NodeAssigned:
 		var st speaker.Status
 		if err := localapi.Get(ctx, socket, "/v1/status", &st); err != nil {

@@ -39,6 +39,7 @@ func TestExplainSaysWhereToLookNext(t *testing.T) {
 	}{
 		{why.New(why.NoIPAllocated, "no address yet"), []string{"hint: ", "kubectl describe service -n shop web"}},
 		{why.New(why.NoEndpoints, "there are no endpoints"), []string{"hint: ", "kubectl get endpointslices -n shop "}},
+		{why.New(why.DataPlaneAwaited, "not heard"), []string{"hint: ", "-l app=pharos-proxy"}},
 		{why.New(why.NodeAssigned, "announcing"), []string{"sessionDown: down at 10.10.2.99:179 is told nothing, its session is Connect: connect failed"}},
 	} {
 		socket := filepath.Join(t.TempDir(), "speaker.sock")
