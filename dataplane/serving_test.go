@@ -53,6 +53,9 @@ func TestServingOf(t *testing.T) {
 			s.ExternalLocal, e.Backends[0].Ready, e.Backends[0].Serving = true, false, false
 		}, "192.0.2.1:80 1 backends, 1 local"},
 		{"another proxy's", dataplane.Options{Node: "n1", Beside: true}, nil, "elsewhere"},
+		{"direct in vain, beside another proxy", dataplane.Options{Node: "n1", Beside: true}, func(s *pharos.Service, e *pharos.Endpoints) {
+			s.Mode, e.Backends[0].Node = pharos.Direct, ""
+		}, "elsewhere"},
 		{"direct, beside another proxy", dataplane.Options{Node: "n1", Beside: true}, func(s *pharos.Service, _ *pharos.Endpoints) { s.Mode = pharos.Direct }, "192.0.2.1:80 2 backends, 2 local"},
 		{"without an address", dataplane.Options{Node: "n1"}, func(s *pharos.Service, _ *pharos.Endpoints) { s.Ingress = nil }, "nothing"},
 		{"no load balancer", dataplane.Options{Node: "n1"}, func(s *pharos.Service, _ *pharos.Endpoints) { s.Type = pharos.ClusterIP }, "nothing"},

@@ -14,14 +14,25 @@ const ServingPulse = 5 * time.Second
 // Told is one thing that a proxy tells of what its kernel holds. An empty one is
 // but a sign of life.
 type Told struct {
-	// Format is dataplane.DigestFormat; it is told before what the kernel holds.
-	Format int `json:"format,omitempty"`
+	// About is told first of all.
+	About *About `json:"about,omitempty"`
 
 	Serving *dataplane.Serving `json:"serving,omitempty"` // from now on
 	Gone    *pharos.Name       `json:"gone,omitempty"`    // the kernel has nothing of it any more
 
 	// Whole says that all that there is has been told.
 	Whole bool `json:"whole,omitempty"`
+}
+
+// About is what a proxy tells of itself.
+type About struct {
+	// Format is its dataplane.DigestFormat.
+	Format int `json:"format"`
+
+	// Beside says that it carries Services of mode direct alone, and Mode is that of
+	// Services that ask for none.
+	Beside bool                 `json:"beside,omitempty"`
+	Mode   pharos.DataPlaneMode `json:"mode"`
 }
 
 // serving is what the kernel holds of the Services of type LoadBalancer. The
@@ -68,15 +79,16 @@ func (s *serving) applied(snapshot *pharos.Snapshot, state *dataplane.State) {
 }
 
 // Tell hands what the kernel holds of Services of type LoadBalancer to emit: first of
-// all a sign of life, so that there is known to be a proxy; all that it holds, as soon
-// as something has been applied; then every change. Several
+// all what it is, so that there is known to be a proxy; all that it holds, as soon as
+// something has been applied; then every change. Several
 // changes at once may be told as one. It returns when ctx ends or emit fails.
 func (p *Proxy) Tell(ctx context.Context, emit func(...Told) error) error {
 	pulse := time.NewTicker(ServingPulse)
 	defer pulse.Stop()
 	var told pharos.Map[pharos.Name, *dataplane.Serving]
 	whole := false
-	if err := emit(Told{}); err != nil {
+	about := About{Format: dataplane.DigestFormat, Beside: p.opts.Beside, Mode: p.opts.Mode}
+	if err := emit(Told{About: &about}); err != nil {
 		return err
 	}
 	for {
@@ -84,9 +96,6 @@ func (p *Proxy) Tell(ctx context.Context, emit func(...Told) error) error {
 		is, known, changed := p.serving.services, p.serving.known, p.serving.changed
 		p.mu.Unlock()
 		var news []Told
-		if known && !whole {
-			news = append(news, Told{Format: dataplane.DigestFormat})
-		}
 		for name := range is.Diff(told) {
 			if s, ok := is.Get(name); ok {
 				news = append(news, Told{Serving: s})

@@ -35,8 +35,8 @@ func (f *follower) hear(told ...proxy.Told) error {
 	defer f.mu.Unlock()
 	for _, t := range told {
 		switch {
-		case t.Format != 0:
-			f.lines = append(f.lines, fmt.Sprintf("format %d", t.Format))
+		case t.About != nil:
+			f.lines = append(f.lines, fmt.Sprintf("format %d, %s, beside %t", t.About.Format, t.About.Mode, t.About.Beside))
 		case t.Serving != nil:
 			f.lines = append(f.lines, fmt.Sprintf("%s: %d backends", t.Serving.Name, t.Serving.Frontends[0].Backends))
 		case t.Gone != nil:
@@ -70,8 +70,9 @@ func TestTell(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var f, late follower
+		about := fmt.Sprintf("format %d, nat, beside false", dataplane.DigestFormat)
 		go p.Tell(ctx, f.hear)
-		f.want(t, "alive")
+		f.want(t, about)
 		d.mu.Lock()
 		d.fail = errors.New("no")
 		d.mu.Unlock()
@@ -81,7 +82,7 @@ func TestTell(t *testing.T) {
 		d.fail = nil
 		d.mu.Unlock()
 		<-time.After(time.Second)
-		f.want(t, fmt.Sprintf("format %d", dataplane.DigestFormat), "default/web: 1 backends", "whole")
+		f.want(t, "default/web: 1 backends", "whole")
 		s.set(pods(3))
 		f.want(t, "default/web: 3 backends")
 		s.set(func(s *pharos.Snapshot) { s.Nodes = s.Nodes.With("n9", &pharos.Node{Name: "n9"}) })
@@ -89,7 +90,7 @@ func TestTell(t *testing.T) {
 		<-time.After(proxy.ServingPulse - time.Second)
 		f.want(t, "alive")
 		go p.Tell(ctx, late.hear)
-		late.want(t, "alive", fmt.Sprintf("format %d", dataplane.DigestFormat), "default/web: 3 backends", "whole")
+		late.want(t, about, "default/web: 3 backends", "whole")
 		s.set(func(s *pharos.Snapshot) { s.Services = s.Services.Without(webName) })
 		f.want(t, "default/web is gone")
 		if err := p.Tell(ctx, func(...proxy.Told) error { return errors.New("nobody reads") }); err == nil {

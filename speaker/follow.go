@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -46,6 +47,11 @@ type DataPlaneState struct {
 	// its digests are made as ours are.
 	Whole      bool `json:"whole"`
 	Comparable bool `json:"comparable"`
+
+	// Beside says that it carries Services of mode direct alone, so that only these wait
+	// for it; Mode is that of Services that ask for none.
+	Beside bool                 `json:"beside,omitempty"`
+	Mode   pharos.DataPlaneMode `json:"mode,omitempty"`
 
 	// Silent is since when it is not heard, for the reason of Problem; zero: it is.
 	Silent  time.Time `json:"silent,omitzero"`
@@ -108,9 +114,10 @@ func (k *kernel) deadline() time.Time {
 	return next
 }
 
-// fit reports whether the data plane can be trusted with more addresses.
+// fit reports whether the data plane can be trusted with more addresses. Beside another
+// proxy, each Service is judged alone.
 func (k *kernel) fit(now time.Time) bool {
-	if !k.state.Gates {
+	if !k.state.Gates || k.state.Beside {
 		return true
 	}
 	since := k.ailing()
@@ -121,7 +128,7 @@ func (k *kernel) fit(now time.Time) bool {
 // never.
 func (k *kernel) ailing() time.Time {
 	switch {
-	case !k.state.Gates:
+	case !k.state.Gates, k.state.Beside:
 		return time.Time{}
 	case !k.state.Whole:
 		return k.joined
@@ -143,7 +150,7 @@ func (s *Speaker) listen(now time.Time) map[pharos.Name]bool {
 		k.joined = now
 	}
 	k.trusted = k.fit(now)
-	if was.Gates != k.state.Gates || was.Whole != k.state.Whole || was.Comparable != k.state.Comparable {
+	if is := k.state; was.Gates != is.Gates || was.Whole != is.Whole || was.Comparable != is.Comparable || was.Beside != is.Beside || was.Mode != is.Mode {
 		for name := range s.plans {
 			concerned[name] = true
 		}
@@ -174,7 +181,7 @@ func (s *Speaker) listen(now time.Time) map[pharos.Name]bool {
 // about is what a Plan of a Service is told of the data plane. was is the plan that
 // stands; nil: there is none.
 func (k *kernel) about(svc *pharos.Service, eps *pharos.Endpoints, was *Plan, now time.Time) Kernel {
-	if !k.state.Gates {
+	if !k.state.Gates || k.state.Beside && cmp.Or(svc.Mode, k.state.Mode) != pharos.Direct {
 		return Kernel{}
 	}
 	out := Kernel{

@@ -142,6 +142,7 @@ func TestWhatDoesNotWait(t *testing.T) {
 			k.state = DataPlaneState{Settled: true, Silent: time.Now(), Problem: "no such file"}
 		},
 		"another proxy's":     func(k *fakeKernel) { k.news[svc.Name] = &dataplane.Serving{Name: svc.Name, Elsewhere: true} },
+		"not carried":         func(k *fakeKernel) { k.state.Beside, k.state.Mode = true, pharos.NAT },
 		"incomparable digest": func(k *fakeKernel) { k.holds(svc, backends("n1", "n2")); k.state.Comparable = false },
 	} {
 		g := newGated(t)

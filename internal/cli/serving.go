@@ -158,8 +158,9 @@ func (l *kernelLink) hear(t proxy.Told) error {
 	}
 	l.state.Gates = true
 	switch {
-	case t.Format != 0:
-		l.state.Comparable = t.Format == dataplane.DigestFormat
+	case t.About != nil:
+		l.state.Comparable = t.About.Format == dataplane.DigestFormat
+		l.state.Beside, l.state.Mode = t.About.Beside, t.About.Mode
 	case t.Serving != nil:
 		name := t.Serving.Name
 		if l.news[name] = t.Serving; l.fresh != nil {

@@ -81,10 +81,14 @@ func holds(name string) proxy.Told {
 	return proxy.Told{Serving: &dataplane.Serving{Name: pharos.Name{Namespace: "default", Name: name}}}
 }
 
+func told(format int) proxy.Told {
+	return proxy.Told{About: &proxy.About{Format: format, Beside: true, Mode: pharos.Direct}}
+}
+
 func TestKernelLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newCable(t, "auto", filepath.Join(t.TempDir(), "none.sock"), false)
-		format, whole := proxy.Told{Format: dataplane.DigestFormat}, proxy.Told{Whole: true}
+		about, whole := told(dataplane.DigestFormat), proxy.Told{Whole: true}
 		synctest.Wait()
 		if st := w.State(); st.Gates || !st.Settled {
 			t.Errorf("without a socket: %+v", st)
@@ -93,8 +97,8 @@ func TestKernelLink(t *testing.T) {
 		if st := w.State(); !st.Gates || st.Whole || !st.Silent.IsZero() {
 			t.Errorf("with a proxy that has nothing in the kernel: %+v", st)
 		}
-		w.tell(t, format, holds("a"), holds("b"), whole)
-		if st := w.State(); !st.Whole || !st.Comparable || w.taken() != "a b" {
+		w.tell(t, about, holds("a"), holds("b"), whole)
+		if st := w.State(); !st.Whole || !st.Comparable || !st.Beside || st.Mode != pharos.Direct || w.taken() != "a b" {
 			t.Errorf("told all: %+v", st)
 		}
 		gone := pharos.Name{Namespace: "default", Name: "a"}
@@ -110,7 +114,7 @@ func TestKernelLink(t *testing.T) {
 			t.Errorf("after its end: %+v", st)
 		}
 		<-time.After(time.Minute)
-		w.tell(t, proxy.Told{Format: dataplane.DigestFormat + 1}, holds("b"))
+		w.tell(t, told(dataplane.DigestFormat+1), holds("b"))
 		if got := w.taken(); got != "b" || w.State().Comparable || !w.State().Silent.IsZero() {
 			t.Errorf("the next one tells: %q, %+v", got, w.State())
 		}
