@@ -18,6 +18,7 @@ func RunDirect(t *testing.T, f *Fleet) {
 			t.Run("each connection has its owner", d.owners)
 			t.Run("nodes leave and come back", d.withdrawn)
 			t.Run("pods come and go and so does a node", d.scaled)
+			t.Run("a pod is not ready for a while", d.unready)
 			t.Run("a node loses its power", d.powerless)
 			t.Run("drivers are replaced", d.restarted)
 			t.Run("a stranger is reset", d.strangers)

@@ -49,6 +49,28 @@ func (d *direct) strangers(t *testing.T) {
 	}
 }
 
+// unready has a pod's readiness go and come back, as its probe may have it: what it
+// has stays with it, and it gets nothing new. The kernel's table has no such place.
+func (d *direct) unready(t *testing.T) {
+	if d.options.KernelTable {
+		return
+	}
+	d.Serve(t, d.family, pharos.TCP)
+	defer d.RestoreAll(t)
+	c := d.Connect(t)
+	d.pod(t, "n2a").state = notReady
+	d.Apply(t)
+	d.lost(t, "a pod is not ready", c, none)
+	if n := d.Connect(t).Pods()["n2a"]; n != 0 {
+		t.Errorf("%d connections were begun with a pod that is not ready", n)
+	}
+	d.Withdraw(t, "n2")
+	d.lost(t, "a pod is not ready and its node leaves", c, none)
+	d.pod(t, "n2a").state = ready
+	d.Apply(t)
+	d.lost(t, "the pod is ready again", c, none)
+}
+
 // nobody asks while there are no endpoints.
 func (d *direct) nobody(t *testing.T) {
 	d.Serve(t, d.family, pharos.TCP)
