@@ -22,13 +22,12 @@
 // A Service in mode direct has a table (package table) in the Group that its load
 // balancer addresses lead to from outside: it says which endpoint, on which node,
 // owns which connections. All nodes plan the same one of the same Snapshot.
-// Endpoints on a node that is drained, or that terminate, or that are not ready for
-// a while, keep theirs and get no new ones; those on a node that isn't ready get no
-// second chances. An endpoint
-// that names no node has nobody to keep its connections: such a Service is carried
-// in mode nat, and Service.ModeRefused says so. With session affinity a client's
-// address alone chooses, so that no clock is needed; one pod more takes its share of
-// the clients, for their new connections.
+// Endpoints that terminate, that are not ready for a while, or whose node is
+// drained, keep theirs and get no new ones; those on a node that isn't ready get no
+// second chances. An endpoint that names no node has nobody to keep its
+// connections: such a Service is carried in mode nat, and Service.ModeRefused says
+// so. With session affinity a client's address alone chooses, so that no clock is
+// needed; one pod more takes its share of the clients, for their new connections.
 //
 // Fleet is the Models of several nodes: where a packet of mode direct goes from the
 // node that it reaches, and who gets it at last.
