@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +55,7 @@ func TestDrain(t *testing.T) {
 		{"pod deleted and policy Cluster", podDeleted},
 		{"pod deleted and policy Local", localPodDeleted},
 		{"node drained", nodeDrained},
-		{"speakers replaced", speakersReplaced},
+		{"agents replaced", agentsReplaced},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.says("kubectl get rs polite -o jsonpath={.status.readyReplicas}", "3")
@@ -295,26 +294,21 @@ func nodeDrained(w world) {
 	w.remove("drained")
 }
 
-// Speakers that are replaced, one after the other, lose no request: each marks its
-// routes before it goes.
-func speakersReplaced(w world) {
+// All of the product is replaced, node by node, which loses no request: each speaker
+// marks its routes before it goes, and each proxy leaves its rules.
+func agentsReplaced(w world) {
 	w.apply(politeService("lasting", direct, "Cluster"))
 	addr := w.allocated("lasting")
 	w.routed(addr, w.addrs()...)
 	load := w.loads(addr)
-	before, err := strconv.Atoi(w.field("ds speaker -n metallb-system", ".status.observedGeneration"))
-	if err != nil {
-		w.t.Fatal(err)
+	parts := [][2]string{{"kube-system", "daemonset/pharos-proxy"}, {"metallb-system", "daemonset/speaker"}, {"metallb-system", "deployment/controller"}}
+	for _, p := range parts {
+		w.sh("kubectl rollout restart -n " + p[0] + " " + p[1])
 	}
-	w.sh("kubectl rollout restart -n metallb-system ds/speaker")
-	w.eventually("the restart has begun", func() error {
-		if now, err := strconv.Atoi(w.field("ds speaker -n metallb-system", ".status.observedGeneration")); err != nil || now == before {
-			return fmt.Errorf("generation %d, %v", now, err)
+	for _, p := range parts {
+		if err := w.RolledOut(w.t.Context(), p[0], p[1]); err != nil {
+			w.t.Fatal(err)
 		}
-		return nil
-	})
-	if err := w.RolledOut(w.t.Context(), "metallb-system", "daemonset/speaker"); err != nil {
-		w.t.Fatal(err)
 	}
 	w.routed(addr, w.addrs()...)
 	load.lostNone()
