@@ -215,7 +215,10 @@ func (c *change) node(l *live, is []element) {
 
 // networks returns a table's sets of networks.
 func networks(f *family) []setID {
-	if f.index >= len(families) {
+	switch {
+	case f.isIngress():
+		return []setID{pods.in(f, 0), fits.in(f, 0)}
+	case f.index >= len(families):
 		return []setID{pods.in(f, 0)}
 	}
 	return []setID{pods.in(f, 0), nodeAddrs.in(f, 0)}

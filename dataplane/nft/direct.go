@@ -53,11 +53,17 @@ func (d *direct) elements(state *dataplane.State) []element {
 	for i, f := range directFamilies {
 		result = append(result, intervals(pods.in(f, 0), state.Node.PodCIDRs)...)
 		for _, s := range state.Siblings {
-			if hop := d.view.hops[s.Name][i%2]; hop.device != 0 {
-				result = append(result, element{set: nodes.in(f, 0), key: mark(d.number(s.Name)),
-					value: address(hop.addr) + mark(hop.device), comment: s.Name})
+			hop := d.view.hops[s.Name][i%2]
+			if hop.device == 0 {
+				continue
+			}
+			key := mark(d.number(s.Name))
+			result = append(result, element{set: nodes.in(f, 0), key: key, value: address(hop.addr) + mark(hop.device), comment: s.Name})
+			if hop.tunnel && f.isIngress() {
+				result = append(result, element{set: tunnelled.in(f, 0), key: key})
 			}
 		}
+		result = append(result, d.tunnel(f, i%2)...)
 		for _, m := range d.view.macs {
 			result = append(result, element{set: macs.in(f, 0), key: string(m[:])})
 		}
@@ -67,7 +73,7 @@ func (d *direct) elements(state *dataplane.State) []element {
 
 // look renews the view of other nodes.
 func (d *direct) look(state *dataplane.State) (err error) {
-	d.view, err = d.network.look(state)
+	d.view, err = d.network.look(state, d.number)
 	return err
 }
 
@@ -151,6 +157,35 @@ func (k *kernel) readDirect(s *socket) error {
 	k.of = append(k.of, more.of...)
 	maps.Copy(k.elements, more.elements)
 	return nil
+}
+
+// tunnel returns the elements that follow from a tunnel.
+func (d *direct) tunnel(f *family, i int) []element {
+	mtu := min(d.view.mtus[i], 1<<16-2)
+	if f.isIngress() {
+		result := []element{{set: fits.in(f, 0), key: port(0)[:2]}}
+		if mtu == 0 {
+			return result // whatever the length
+		}
+		if f.is6() {
+			mtu -= 40 // the length in the header leaves the header out (RFC 8200, section 3)
+		}
+		return append(result, element{set: fits.in(f, 0), key: port(uint16(mtu) + 1)[:2], closing: true})
+	}
+	if mtu == 0 {
+		return nil
+	}
+	segment := uint16(mtu - 20 - 20) // RFC 9293, section 3.7.1
+	if f.is6() {
+		segment -= 20
+	}
+	result := []element{{set: clamp.in(f, 0), key: mark(0), value: port(segment)[:2]}}
+	for _, p := range d.view.peers {
+		if p.Is6() == f.is6() {
+			result = append(result, element{set: peers.in(f, 0), key: address(p)})
+		}
+	}
+	return result
 }
 
 // hasDirect tells States with direct frontends.

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"slices"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -47,11 +49,13 @@ func (f *family) hook(device string) chain {
 	if f.is6() {
 		ethertype = []byte{0x86, 0xdd}
 	}
-	return chain{name: "ingress/" + device, hook: nftables.ChainHookIngress, device: device, rules: []rule{
-		{"for a direct frontend", then(
-			[]term{&expr.Payload{DestRegister: reg(0), Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 2}, compare(expr.CmpOpEq, reg(0), ethertype...)},
-			f.load(f.daddr, reg(0)), f.in(directAddrs, 0), goTo("direct"))},
-	}}
+	isOurs := []term{&expr.Payload{DestRegister: reg(0), Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 2}, compare(expr.CmpOpEq, reg(0), ethertype...)}
+	toDirect := then(isOurs, f.load(f.daddr, reg(0)), f.in(directAddrs, 0))
+	rules := []rule{{"for a direct frontend", then(toDirect, goTo("direct"))}}
+	if slices.Contains(tunnelNames[:], device) {
+		rules = []rule{{"for a direct frontend", then(toDirect, goTo("from-sibling"))}, {"nothing else comes by a tunnel", then(isOurs, drop())}}
+	}
+	return chain{name: "ingress/" + device, hook: nftables.ChainHookIngress, device: device, rules: rules}
 }
 
 func (f *family) ingressChains() []chain {
@@ -72,6 +76,7 @@ func (f *family) ingressChains() []chain {
 		{"frontend with source ranges", then(f.target(frontendPath), f.in(guarded, 0), jump("guard"))},
 		{"no second chance by strangers", then(f.isMarked(), f.mark(0))},
 		{"fragment", then(f.isFragment(), goTo("fragment"))},
+		{"more than a tunnel carries", then(f.isTooLong(), jump("too-long"))},
 	}
 	direct = append(direct, toOwner(false)...)
 	direct = append(direct, rule{"ICMP error", then(f.isError(), goTo("error"))})
@@ -83,10 +88,32 @@ func (f *family) ingressChains() []chain {
 		{name: "from-sibling", rules: sibling},
 		// The first fragment tells where the packet goes once it is whole.
 		{name: "fragment", rules: word("to another owner's node once it is whole", false, false)},
+		// The kernel tells its sender how much a tunnel carries.
+		{name: "too-long", rules: perKind("to a tunnel", func(k kind) []term {
+			return then(f.slot(k, false), []term{find(f, owners, reg(0), reg(0)), &expr.Lookup{SourceRegister: reg(0), SetName: tunnelled.in(f, 0).name()}},
+				leaveWord(reg(0), false), []term{&expr.Verdict{Kind: expr.VerdictAccept}})
+		})},
 		{name: "error", rules: toOwner(true)},
 		{name: "error-from-sibling", rules: word("unless its connection is known", true, true)},
 		f.guard(),
 	}
+}
+
+// isTooLong ends the rule for what tunnels carry: TCP, which is told to send no
+// more, packets that are short enough, and those that may be fragmented.
+func (f *family) isTooLong() []term {
+	length := uint32(2)
+	if f.is6() {
+		length = 4
+	}
+	terms := []term{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg(0)}, compare(expr.CmpOpNeq, reg(0), unix.IPPROTO_TCP),
+		header(length, 2, reg(0)), &expr.Lookup{SourceRegister: reg(0), SetName: fits.in(f, 0).name(), Invert: true},
+	}
+	if f.is6() {
+		return terms
+	}
+	return then(terms, []term{header(6, 1, reg(0))}, masked(expr.CmpOpNeq, []byte{0x40}, []byte{0})) // don't fragment
 }
 
 // isFragment ends the rule for packets that are whole.
@@ -123,6 +150,8 @@ func (f *family) ownerChains() []chain {
 	unknown = append(unknown, perKind("of a node that is not known", func(k kind) []term { return then(f.target(frontendPath), f.in(k, 0), drop()) })...)
 	return []chain{
 		{name: "send-on", hook: nftables.ChainHookPrerouting, priority: prioritySendOn, rules: []rule{
+			{"a tunnel that is not ours", then(isProtocol(unix.IPPROTO_UDP), []term{transport(2, 2, reg(0)), compare(expr.CmpOpEq, reg(0), tunnelPort>>8, tunnelPort&0xff)},
+				f.load(f.saddr, reg(0)), []term{&expr.Lookup{SourceRegister: reg(0), SetName: peers.in(f, 0).name(), Invert: true}}, local(destination, expr.CmpOpEq), drop())},
 			{"to another owner's node, now that it is whole", then(toDirect, []term{priority(reg(0))}, f.away(reg(0), false))},
 		}},
 		{name: "second-chance", hook: nftables.ChainHookPrerouting, priority: prioritySecond, rules: []rule{
@@ -132,6 +161,13 @@ func (f *family) ownerChains() []chain {
 		{name: "serve", hook: nftables.ChainHookPrerouting, priority: priorityDirect, nat: true, rules: append([]rule{
 			{"from a pod of this node", then(f.fromPods(true), leave())},
 		}, ours("to the slot's pod", f.dnat(pod, pod+f.words())...)...)},
+		{name: "segment-size", hook: nftables.ChainHookPostrouting, priority: prioritySecond, rules: perKind("as much as a tunnel carries", func(k kind) []term {
+			return then(isProtocol(unix.IPPROTO_TCP), []term{transport(13, 1, reg(0))}, masked(expr.CmpOpNeq, []byte{0x02}, []byte{0}),
+				[]term{&expr.Ct{Key: expr.CtKeyDIRECTION, Register: reg(0)}, compare(expr.CmpOpEq, reg(0), 1)}, // of a reply
+				f.originalTarget(frontendPath), f.in(k, 0),
+				[]term{&expr.Immediate{Register: reg(0), Data: []byte{0, 0, 0, 0}}, find(f, clamp, reg(0), reg(4)),
+					&expr.Exthdr{SourceRegister: reg(4), Type: 2, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt}})
+		})},
 		{name: "unknown", rules: unknown},
 		{name: "ongoing", rules: append(second(false), rule{"nobody knows it", goTo("nobody-knows")})},
 		{name: "error", rules: append(second(true), rule{"nobody knows it", goTo("nobody-knows")})},

@@ -39,18 +39,23 @@ const (
 	owners                       // table . slot → node of the current owner; other nodes'
 	nodes                        // node → address . device
 	macs                         // Ethernet addresses that other nodes send from
+	tunnelled                    // node → nothing: those behind a tunnel
+	fits                         // lengths of packets that a tunnel carries
+	clamp                        // 0 → TCP's maximum segment size by way of a tunnel
+	peers                        // addresses from which tunnels lead here
 )
 
 var directNames = map[kind]string{
 	directAddrs: "addresses", directPorts: "frontends", directClients: "frontends-with-affinity",
 	slots: "slots", owners: "owners", nodes: "nodes", macs: "siblings",
+	tunnelled: "nodes-behind-tunnels", fits: "lengths-for-tunnels", clamp: "segment-size", peers: "tunnel-peers",
 }
 
 // directSets are the sets that every table of direct frontends has.
 func (f *family) directSets() []setID {
-	all := []kind{directAddrs, directPorts, directClients, slots, nodes, macs, pods}
+	all := []kind{directAddrs, directPorts, directClients, slots, nodes, macs, pods, clamp, peers}
 	if f.isIngress() {
-		all = []kind{directAddrs, directPorts, directClients, owners, nodes, macs, pods, guarded, allowed}
+		all = []kind{directAddrs, directPorts, directClients, owners, nodes, macs, pods, guarded, allowed, tunnelled, fits}
 	}
 	var result []setID
 	for _, k := range all {
@@ -74,6 +79,14 @@ func (s setID) directSpec(result *spec) {
 		result.key, result.data = []nftables.SetDatatype{mark, mark}, []nftables.SetDatatype{mark}
 	case nodes:
 		result.key, result.data = []nftables.SetDatatype{mark}, []nftables.SetDatatype{f.addr, nftables.TypeIFIndex}
+	case tunnelled:
+		result.key = []nftables.SetDatatype{mark}
+	case fits:
+		result.key, result.interval = []nftables.SetDatatype{port}, true
+	case clamp:
+		result.key, result.data = []nftables.SetDatatype{mark}, []nftables.SetDatatype{port}
+	case peers:
+		result.key = []nftables.SetDatatype{f.addr}
 	case macs:
 		result.key = []nftables.SetDatatype{nftables.TypeEtherAddr}
 	}

@@ -165,7 +165,7 @@ func (s setID) shared() bool {
 }
 
 // networks tells the sets of networks.
-func (s setID) networks() bool { return s.kind() == pods || s.kind() == nodeAddrs }
+func (s setID) networks() bool { k := s.kind(); return k == pods || k == nodeAddrs || k == fits }
 
 // spec is a set as the kernel has to know it.
 type spec struct {

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -20,13 +21,16 @@ import (
 type view struct {
 	hops    map[string][2]hop // by sibling; IPv4, IPv6
 	macs    [][6]byte         // that siblings send from, sorted
-	devices []string          // at which packets from outside come in, sorted
+	devices []string          // at which packets from outside come in, sorted; tunnels last
+	mtus    [2]int            // of what a tunnel carries; zero where there is none
+	peers   []netip.Addr      // that tunnels lead to, sorted
 }
 
 // hop is where packets to a sibling go: an address on the segment of a device.
 type hop struct {
 	addr   netip.Addr
 	device uint32 // index; zero where there is no way
+	tunnel bool
 }
 
 // network looks at the kernel's links, routes and neighbors.
@@ -35,6 +39,9 @@ type network struct {
 	handle *netlink.Handle // nil: to be opened
 	known  map[hop][6]byte // Ethernet addresses of siblings
 	asked  map[hop]bool    // whether one has been waited for
+
+	made     [2]tunnel
+	repaired uint64 // tunnels that somebody else had changed
 }
 
 func (n *network) open() error {
@@ -54,7 +61,7 @@ func (n *network) open() error {
 }
 
 // look returns the view of a node.
-func (n *network) look(state *dataplane.State) (view, error) {
+func (n *network) look(state *dataplane.State, number numbering) (view, error) {
 	v := view{hops: map[string][2]hop{}}
 	if err := n.open(); err != nil {
 		return v, err
@@ -66,26 +73,103 @@ func (n *network) look(state *dataplane.State) (view, error) {
 	if v.devices, err = n.outside(links, &state.Node); err != nil {
 		return v, err
 	}
+	var tunnels [2]tunnel
+	for _, a := range slices.Backward(state.Node.Addresses) {
+		tunnels[index(a.Is6())].own = a
+	}
 	for _, s := range state.Siblings {
 		var hops [2]hop
 		for _, a := range s.Addresses {
-			hops[index(a.Is6())] = n.route(a)
+			i := index(a.Is6())
+			device, near := n.route(a)
+			switch {
+			case device == 0:
+			case near && ethernet(links, device):
+				hops[i] = hop{addr: a, device: uint32(device)}
+			case tunnels[i].own.IsValid():
+				p := peer{a, inner(a, number(s.Name))}
+				hops[i] = hop{addr: p.inner, tunnel: true}
+				tunnels[i].add(p, mtu(links, device)-headers[i])
+			}
 		}
 		v.hops[s.Name] = hops
+	}
+	if err := n.tunnels(&v, tunnels); err != nil {
+		return v, err
 	}
 	v.macs, err = n.senders(v.hops)
 	return v, err
 }
 
-// route returns the way to a sibling's address; its zero value, where that is not
-// on a segment of this node's.
-func (n *network) route(a netip.Addr) hop {
-	routes, err := n.handle.RouteGet(a.AsSlice())
-	if err != nil || len(routes) != 1 || routes[0].Gw != nil || routes[0].Via != nil || routes[0].Type == unix.RTN_LOCAL {
-		return hop{}
+// tunnels makes the tunnels and notes them in the view.
+func (n *network) tunnels(v *view, want [2]tunnel) error {
+	for i, t := range want {
+		slices.SortFunc(t.peers, func(a, b peer) int { return a.addr.Compare(b.addr) })
+		link, changed, err := n.ensure(i, t)
+		if err != nil {
+			return err
+		}
+		if changed && n.made[i].equal(&t) {
+			n.repaired++
+		}
+		n.made[i] = t
+		if link == nil {
+			continue
+		}
+		for name, hops := range v.hops {
+			if hops[i].tunnel {
+				hops[i].device = uint32(link.Attrs().Index)
+				v.hops[name] = hops
+			}
+		}
+		v.devices = append(v.devices, tunnelNames[i])
+		v.mtus[i] = t.mtu
+		for _, p := range t.peers {
+			v.peers = append(v.peers, p.addr)
+		}
 	}
-	return hop{a, uint32(routes[0].LinkIndex)}
+	return nil
 }
+
+// add adds a peer that is reached by a path that takes so much.
+func (t *tunnel) add(p peer, mtu int) {
+	if len(t.peers) == 0 || mtu < t.mtu {
+		t.mtu = mtu
+	}
+	t.peers = append(t.peers, p)
+}
+
+func (t *tunnel) equal(other *tunnel) bool {
+	return t.own == other.own && t.mtu == other.mtu && slices.Equal(t.peers, other.peers)
+}
+
+// route returns the device by which a sibling's address is reached, zero where it
+// isn't, and whether no gateway is on the way.
+func (n *network) route(a netip.Addr) (device int, near bool) {
+	routes, err := n.handle.RouteGet(a.AsSlice())
+	if err != nil || len(routes) == 0 || routes[0].Type == unix.RTN_LOCAL {
+		return 0, false
+	}
+	return routes[0].LinkIndex, len(routes) == 1 && routes[0].Gw == nil && routes[0].Via == nil
+}
+
+func byIndex(links []netlink.Link, device int) *netlink.LinkAttrs {
+	for _, l := range links {
+		if l.Attrs().Index == device {
+			return l.Attrs()
+		}
+	}
+	return &netlink.LinkAttrs{}
+}
+
+// ethernet tells devices that have neighbors with Ethernet addresses.
+func ethernet(links []netlink.Link, device int) bool {
+	a := byIndex(links, device)
+	return len(a.HardwareAddr) == 6 && a.RawFlags&unix.IFF_NOARP == 0
+}
+
+// mtu returns how much a device takes, with 1500 for one that is not known.
+func mtu(links []netlink.Link, device int) int { return cmp.Or(byIndex(links, device).MTU, 1500) }
 
 // outside returns the devices at which packets from outside may come in: those of
 // Ethernet that have addresses which are not the pods', or by which a gateway is
@@ -114,7 +198,7 @@ func (n *network) outside(links []netlink.Link, node *dataplane.Node) ([]string,
 	var devices []string
 	for _, l := range links {
 		a := l.Attrs()
-		if has[a.Index] && a.MasterIndex == 0 && len(a.HardwareAddr) == 6 && l.Type() != "dummy" {
+		if has[a.Index] && !slices.Contains(tunnelNames[:], a.Name) && a.MasterIndex == 0 && len(a.HardwareAddr) == 6 && l.Type() != "dummy" {
 			devices = append(devices, a.Name)
 		}
 	}
@@ -133,7 +217,7 @@ func (n *network) senders(hops map[string][2]hop) ([][6]byte, error) {
 	wanted := map[hop]bool{}
 	for _, pair := range hops {
 		for _, h := range pair {
-			if h.device != 0 {
+			if h.device != 0 && !h.tunnel {
 				wanted[h] = true
 			}
 		}
@@ -177,7 +261,7 @@ func (n *network) neighbors(wanted map[hop]bool) error {
 		return fmt.Errorf("list neighbors: %w", err)
 	}
 	for _, e := range all {
-		h := hop{addrOf(e.IP), uint32(e.LinkIndex)}
+		h := hop{addr: addrOf(e.IP), device: uint32(e.LinkIndex)}
 		if wanted[h] && len(e.HardwareAddr) == 6 && e.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
 			n.known[h] = [6]byte(e.HardwareAddr)
 		}
@@ -188,6 +272,9 @@ func (n *network) neighbors(wanted map[hop]bool) error {
 // equal reports whether both say the same.
 func (v *view) equal(other *view) bool {
 	if len(v.hops) != len(other.hops) || !slices.Equal(v.macs, other.macs) || !slices.Equal(v.devices, other.devices) {
+		return false
+	}
+	if v.mtus != other.mtus || !slices.Equal(v.peers, other.peers) {
 		return false
 	}
 	for name, h := range v.hops {
