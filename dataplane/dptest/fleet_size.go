@@ -2,10 +2,12 @@ package dptest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,7 +53,7 @@ func (d *direct) datagrams(t *testing.T) {
 	}
 }
 
-// fragments sends datagrams that no packet holds.
+// fragments sends datagrams that no packet holds, and some that a tunnel doesn't.
 func (d *direct) fragments(t *testing.T) {
 	d.Serve(t, d.family, pharos.UDP)
 	defer d.RestoreAll(t)
@@ -63,19 +65,33 @@ func (d *direct) fragments(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			l.SetDeadline(time.Now().Add(patience))
-			if _, err := l.Write(make([]byte, 4000)); err != nil {
-				t.Fatal(err)
+			for _, size := range []int{1460, 4000} {
+				got, err := l.ask(size)
+				if err != nil {
+					t.Errorf("by %s to %s: a datagram of %d bytes: %v", m.Name, l.pod, size, err)
+					continue
+				}
+				if who, n, _ := strings.Cut(got, "\n"); n != fmt.Sprintln(size) || !strings.HasPrefix(who, d.pod(t, l.pod).Addrs[d.family.index()].String()) {
+					t.Errorf("by %s to %s: a datagram of %d bytes is answered with %q", m.Name, l.pod, size, got)
+				}
 			}
-			b := make([]byte, 200)
-			n, err := l.Read(b)
-			if err != nil {
-				t.Errorf("by %s to %s: a datagram of 4000 bytes: %v", m.Name, l.pod, err)
-				continue
-			}
-			if who, size, _ := strings.Cut(string(b[:n]), "\n"); size != "4000\n" || !strings.HasPrefix(who, d.pod(t, l.pod).Addrs[d.family.index()].String()) {
-				t.Errorf("by %s to %s: a datagram of 4000 bytes is answered with %q", m.Name, l.pod, b[:n])
-			}
+		}
+	}
+}
+
+// ask sends a datagram and returns the answer. It sends it again in smaller fragments
+// where it is told that a path takes no more, as one with a tunnel does.
+func (l *long) ask(size int) (string, error) {
+	l.SetDeadline(time.Now().Add(patience))
+	b := make([]byte, 200)
+	for tries := 0; ; tries++ {
+		_, err := l.Write(make([]byte, size))
+		n := 0
+		if err == nil {
+			n, err = l.Read(b)
+		}
+		if err == nil || tries == 2 || !errors.Is(err, syscall.EMSGSIZE) {
+			return string(b[:n]), err
 		}
 	}
 }

@@ -17,3 +17,8 @@ func TestNATBreaksHalf(t *testing.T) {
 func TestDirectPassesTheSuite(t *testing.T) {
 	dptest.RunDirect(t, dptest.NewFleet(t, dptest.FleetOptions{Mode: pharos.Direct}, newMember))
 }
+
+// One node is on a segment of its own.
+func TestDirectPassesTheSuiteThroughTunnels(t *testing.T) {
+	dptest.RunDirect(t, dptest.NewFleet(t, dptest.FleetOptions{Mode: pharos.Direct, Split: true}, newMember))
+}
