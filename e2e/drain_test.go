@@ -29,7 +29,7 @@ spec:
       terminationGracePeriodSeconds: 60
       affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: polite}}}]}}
       containers:
-      - {name: server, image: stenote/nginx-hostname, lifecycle: {preStop: {sleep: {seconds: 4}}}}
+      - {name: server, image: stenote/nginx-hostname, lifecycle: {preStop: {sleep: {seconds: 6}}}}
 `
 
 // politeService is a Service for them.
@@ -269,7 +269,7 @@ func nodeDrained(w world) {
 	w.finally(func() {
 		w.sh("kubectl uncordon " + node.Name + " && kubectl annotate node " + node.Name + " pharoslb.io/drain-")
 	})
-	w.sh("kubectl cordon " + node.Name + " && kubectl annotate node " + node.Name + " pharoslb.io/drain=5s")
+	w.sh("kubectl cordon " + node.Name + " && kubectl annotate node " + node.Name + " pharoslb.io/drain=8s")
 	w.marked(node, addr)
 	var others []string
 	for _, a := range w.addrs() {

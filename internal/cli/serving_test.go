@@ -3,7 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
+	"net/http"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +16,8 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/internal/localapi"
+	"github.com/pharoslb/pharos/internal/task"
 	"github.com/pharoslb/pharos/proxy"
 )
 
@@ -160,5 +165,71 @@ func TestKernelLinkSettles(t *testing.T) {
 	}
 	if _, err := newKernelLink("perhaps", "", false); err == nil {
 		t.Error("any text is a gate")
+	}
+}
+
+// still is a cluster that does not change, and a kernel without settings.
+type still struct {
+	snapshot *pharos.Snapshot
+	changed  chan struct{}
+}
+
+func (c *still) Changed() <-chan struct{}         { return c.changed }
+func (c *still) Snapshot() *pharos.Snapshot       { return c.snapshot }
+func (c *still) Sysctl(string) (string, error)    { return "", fs.ErrNotExist }
+func (c *still) SetSysctl(string, _ string) error { return nil }
+
+// A proxy and a speaker's link to it, over a socket: the digest is the one that the
+// speaker makes.
+func TestProxyIsHeard(t *testing.T) {
+	svc := &pharos.Service{
+		Name: pharos.Name{Namespace: "default", Name: "web"}, Type: pharos.LoadBalancer,
+		ClusterIPs: []netip.Addr{netip.MustParseAddr("10.96.0.1")}, Ingress: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
+		Ports: []pharos.ServicePort{{Protocol: pharos.TCP, Port: 80}},
+	}
+	eps := &pharos.Endpoints{Backends: []pharos.Backend{{Addr: netip.MustParseAddr("10.244.1.1"), Node: "n1", Ready: true, Ports: []pharos.BackendPort{{Protocol: pharos.TCP, Port: 8080}}}}}
+	snapshot := &pharos.Snapshot{Synced: true}
+	snapshot.Services, snapshot.Endpoints = snapshot.Services.With(svc.Name, svc), snapshot.Endpoints.With(svc.Name, eps)
+	world := &still{snapshot, make(chan struct{}, 1)}
+	p, err := proxy.New(proxy.Options{Node: "n1"}, proxy.Edge{Source: world, Driver: dataplane.NewModel(1), Kernel: world})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "proxy.sock")
+	l, err := newKernelLink("auto", socket, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(servingPath, localapi.Stream(servingFollowers, p.Tell))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- task.Run(ctx, p.Run, l.Run, func(ctx context.Context) error { return localapi.Serve(ctx, socket, mux) })
+	}()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	patience := time.After(time.Minute)
+	var got *dataplane.Serving
+	for got == nil || !l.State().Whole {
+		select {
+		case <-l.Changed():
+			if now := l.Take()[svc.Name]; now != nil {
+				got = now
+			}
+		case <-patience:
+			t.Fatalf("nothing was heard: %+v", l.State())
+		}
+	}
+	if st := l.State(); !st.Gates || !st.Comparable || st.Mode != pharos.NAT || !st.Silent.IsZero() {
+		t.Errorf("%+v", st)
+	}
+	want := []dataplane.Served{{Addr: svc.Ingress[0], Protocol: pharos.TCP, Port: 80, Backends: 1, Local: 1}, {Addr: svc.Ingress[1], Protocol: pharos.TCP, Port: 80}}
+	if got.Digest != dataplane.DigestOf(svc, eps) || !slices.Equal(got.Frontends, want) {
+		t.Errorf("got %+v, want %+v with digest %x", got, want, dataplane.DigestOf(svc, eps))
 	}
 }
