@@ -23,6 +23,10 @@ type FleetOptions struct {
 	// the others reach it through a tunnel.
 	Split bool
 
+	// Whole says that tunnels don't fragment what is too large for them: fragments of
+	// full size are not looked for where one is in the way.
+	Whole bool
+
 	// KernelTable says that the mechanism chooses by a table of the kernel's own, not
 	// by that of the Service's Group, and gives no second chances: what follows from these is not
 	// looked for.

@@ -50,3 +50,12 @@ func newFleet(t testing.TB, options dptest.FleetOptions, attach ebpf.Attach) *dp
 		return nodes[node](netns)
 	})
 }
+
+// One segment, and a node that is reached through a tunnel; both ways to attach.
+func TestFleetOnOneSegment(t *testing.T) {
+	dptest.RunDirect(t, newFleet(t, dptest.FleetOptions{}, ebpf.AttachAuto))
+}
+
+func TestFleetBehindARouter(t *testing.T) {
+	dptest.RunDirect(t, newFleet(t, dptest.FleetOptions{Split: true, Whole: true, Connections: 200}, ebpf.AttachClsact))
+}

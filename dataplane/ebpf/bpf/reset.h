@@ -43,6 +43,37 @@ APART int reset_header(struct __sk_buff *skb, struct packet *p)
 	return store_bytes(skb, p->l3, &ip, sizeof(ip), 0) ? -1 : 0;
 }
 
+// turn makes the reset without taking the payload off, which a reset may carry (RFC
+// 9293, section 3.5.3): all checksums follow from what is changed.
+APART int turn(struct __sk_buff *skb, struct packet *p, const struct tcp *t, const struct tcp *r)
+{
+	if (!p || !t || !r)
+		return -1;
+	u32 check = p->l4 + 16;
+	u8 was[2] = {t->offset, t->flags}, is[2] = {t->offset, r->flags};
+	be16 from, to;
+	__builtin_memcpy(&from, was, 2);
+	__builtin_memcpy(&to, is, 2);
+	be16 ports[2] = {r->sport, r->dport};
+	if (l4_csum_replace(skb, check, t->seq, r->seq, 4) || l4_csum_replace(skb, check, t->ack, r->ack, 4) ||
+	    l4_csum_replace(skb, check, from, to, 2) || store_bytes(skb, p->l4, ports, 4, 0) ||
+	    store_bytes(skb, p->l4 + 4, &r->seq, 4, 0) || store_bytes(skb, p->l4 + 8, &r->ack, 4, 0) ||
+	    patch16(skb, p->l4 + 12, to) || put_address(skb, p, p->l3, 1, &p->dst) || put_address(skb, p, p->l3, 0, &p->src))
+		return -1;
+	return 0;
+}
+
+// shorten makes the reset of a segment whose payload it takes off.
+APART int shorten(struct __sk_buff *skb, struct packet *p, struct tcp *r, u32 left)
+{
+	if (!p || !r)
+		return -1;
+	r->offset = 5 << 4;
+	u32 sum = pseudo(p, sizeof(*r));
+	r->check = left ? fold(sum) : ~fold(csum_diff(0, 0, r, sizeof(*r), sum));
+	return store_bytes(skb, p->l4, r, sizeof(*r), 0) || reset_header(skb, p) ? -1 : 0;
+}
+
 // reset turns a segment into the reset that answers it, and sends it to the client.
 // Nothing answers a reset or an error; segments with options of the network layer
 // are not worth an answer.
@@ -55,22 +86,24 @@ APART int reset(struct __sk_buff *skb, struct packet *p)
 	struct tcp t;
 	if (unwrap(skb, p) || load_bytes(skb, p->l4, &t, sizeof(t)))
 		return drop(FAILED);
-	int left = partial(skb, p->l4 + 16);
-	u32 payload = p->length - (p->l4 - p->l3) - 4 * (t.offset >> 4);
-	struct tcp r = {.sport = t.dport, .dport = t.sport, .offset = 5 << 4};
+	struct tcp r = {.sport = t.dport, .dport = t.sport};
 	if (t.flags & ACK) {
 		r.seq = t.ack;
 		r.flags = RST;
 	} else {
+		u32 payload = p->length - (p->l4 - p->l3) - 4 * (t.offset >> 4);
 		u32 next = __builtin_bswap32(t.seq) + payload + (t.flags & SYN ? 1 : 0) + (t.flags & FIN ? 1 : 0);
 		r.ack = __builtin_bswap32(next);
 		r.flags = RST | ACK;
 	}
-	if (left < 0 || change_tail(skb, p->l4 + sizeof(r), 0))
+	int left = partial(skb, p->l4 + 16);
+	if (left < 0)
 		return drop(FAILED);
-	u32 sum = pseudo(p, sizeof(r));
-	r.check = left ? fold(sum) : ~fold(csum_diff(0, 0, &r, sizeof(r), sum));
-	if (store_bytes(skb, p->l4, &r, sizeof(r), 0) || reset_header(skb, p))
+	// What came in a tunnel may be marked so that the kernel refuses to shorten it; its
+	// checksum is to be the one that it was then.
+	if (change_tail(skb, p->l4 + sizeof(r), 0)
+	    ? store_bytes(skb, p->l4 + 16, &t.check, 2, 0) || turn(skb, p, &t, &r)
+	    : shorten(skb, p, &r, left))
 		return drop(FAILED);
 	count(RESET);
 	skb->tc_index = PASSED;
