@@ -202,7 +202,7 @@ func (l *Lab) Close() {
 		l.cluster.Close()
 	}
 	for _, n := range l.nodes {
-		if err := n.off(); err != nil {
+		if err := errors.Join(l.unmountBPF(n.plan.Name), n.off()); err != nil {
 			l.opts.Log.Error("machine not removed", "node", n.plan.Name, "err", err)
 		}
 	}

@@ -46,6 +46,9 @@ func (l *Lab) startCluster(ctx context.Context) error {
 			return fmt.Errorf("kubelet of %s: %w", n.plan.Name, err)
 		}
 		l.kubelets[n.plan.Name] = k
+		if err := l.mountBPF(n.plan.Name); err != nil {
+			return err
+		}
 		l.running.Go(func() {
 			if err := k.Run(run); err != nil {
 				l.opts.Log.Error("kubelet ended", "node", n.plan.Name, "err", err)
@@ -121,7 +124,7 @@ func (l *Lab) PowerOff(name string) error {
 	if k := l.kubelets[name]; k != nil {
 		k.PowerOff()
 	}
-	return errors.Join(err, n.off())
+	return errors.Join(err, l.unmountBPF(name), n.off())
 }
 
 // PowerOn makes a node's namespace anew, without anything that it held, and
@@ -137,6 +140,9 @@ func (l *Lab) PowerOn(name string) error {
 		return nil
 	}
 	if err := n.on(); err != nil {
+		return err
+	}
+	if err := l.mountBPF(name); err != nil {
 		return err
 	}
 	if k := l.kubelets[name]; k != nil {
