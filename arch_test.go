@@ -74,7 +74,7 @@ var rules = []rule{
 	{"internal/localapi", nil},
 	{"internal/meant", nil},
 	{"internal/gossip", []string{".", "why", "bfd", "election", "layer2", "speaker", "github.com/hashicorp/memberlist"}},
-	{"internal/metrics", []string{".", "why", "controller", "speaker", "proxy", "router", "bfd", "bgp", "github.com/prometheus/..."}},
+	{"internal/metrics", []string{".", "why", "dataplane", "controller", "speaker", "proxy", "router", "bfd", "bgp", "github.com/prometheus/..."}},
 	{"internal/nxos", []string{"internal/meant", ".", "why", "bfd", "bgp", "bgp/wire", "rib", "router"}},
 	{"internal/version", nil},
 	{"internal/lab/...", []string{".", "why", "deploy", "examples/...", "internal/lab/...", "internal/linux/...", "internal/localapi", "internal/version", "k8s.io/...", "sigs.k8s.io/yaml", "github.com/vishvananda/netlink", "golang.org/x/..."}},

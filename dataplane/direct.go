@@ -13,8 +13,8 @@ import (
 func (b *builder) mode(fallback pharos.DataPlaneMode) {
 	b.plan.ModeRefused = b.service.ModeRefused
 	b.direct = cmp.Or(b.service.Mode, fallback) == pharos.Direct
-	if !b.direct {
-		return
+	if external := len(b.service.ExternalIPs) > 0 || b.service.Type == pharos.LoadBalancer; !b.direct || !external {
+		return // no frontend can be direct, and none asks to be
 	}
 	usable, reachable := false, false
 	for i := range b.endpoints.Backends {

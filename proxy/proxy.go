@@ -77,12 +77,18 @@ type Edge struct {
 	Source Source
 	Driver dataplane.Driver
 	Kernel Kernel
-	// Former are drivers that an earlier process may have used: what they left is
+	// Former are what drivers may have left that an earlier process used: it is
 	// removed once Driver serves in their place.
-	Former   []dataplane.Driver
+	Former   []Leftover
 	Recorder Recorder     // nil tells nobody
 	Listener Listener     // nil means package net's
 	Log      *slog.Logger // nil discards
+}
+
+// Leftover is what a driver may have left in the kernel.
+type Leftover struct {
+	Driver string
+	Remove func(context.Context) error // no error where there is nothing
 }
 
 // retryFirst and retryLast bound the pause after a failure, which doubles.
@@ -100,7 +106,7 @@ type Proxy struct {
 	edge    Edge
 	log     *slog.Logger
 	planner *dataplane.Planner // Run's own
-	former  []dataplane.Driver // Run's own: those whose leftovers are still there
+	former  []Leftover         // Run's own: what may still be there
 	told    time.Time          // Run's own: when the log told of a repair
 	checks  *health
 
@@ -227,9 +233,9 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 // serves: never before, so that no packet falls between two. It is tried once;
 // what is left over does no harm but to those who read the kernel's tables.
 func (p *Proxy) removeFormer(ctx context.Context) {
-	for _, d := range p.former {
-		if err := d.Remove(ctx); err != nil {
-			p.log.Warn("what another driver may have left was not removed", "driver", d.Name(), "err", err)
+	for _, l := range p.former {
+		if err := l.Remove(ctx); err != nil {
+			p.log.Warn("what another driver may have left was not removed", "driver", l.Driver, "err", err)
 		}
 	}
 	p.former = nil

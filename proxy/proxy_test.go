@@ -515,10 +515,10 @@ func TestNodeNameIsNeeded(t *testing.T) {
 // before.
 func TestFormerDriverIsRemovedAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, d, former := newSource(), newDriver(), newDriver()
+		s, d := newSource(), newDriver()
 		d.fail = errors.New("not yet")
-		gone := &leaver{driver: former}
-		p := start(t, proxy.Options{Verify: time.Minute}, proxy.Edge{Source: s, Driver: d, Former: []dataplane.Driver{gone}, Kernel: rightKernel()})
+		gone := &leaver{}
+		p := start(t, proxy.Options{Verify: time.Minute}, proxy.Edge{Source: s, Driver: d, Former: []proxy.Leftover{{Driver: "other", Remove: gone.Remove}}, Kernel: rightKernel()})
 		s.set(web)
 		<-time.After(10 * time.Second)
 		synctest.Wait()
@@ -536,11 +536,8 @@ func TestFormerDriverIsRemovedAfterwards(t *testing.T) {
 	})
 }
 
-// leaver is a driver that may be removed.
-type leaver struct {
-	*driver
-	removed atomic.Int32
-}
+// leaver counts how often it is removed.
+type leaver struct{ removed atomic.Int32 }
 
 func (l *leaver) Remove(context.Context) error {
 	l.removed.Add(1)

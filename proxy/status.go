@@ -150,14 +150,45 @@ func (p *Proxy) Trace(packet dataplane.Packet) dataplane.Trace {
 	return state.Trace(packet)
 }
 
+// Carried is what the data plane has counted of mode direct.
+type Carried struct {
+	Traffic []dataplane.Traffic // by Service and frontend
+	Events  *dataplane.Events   // nil: the driver does not count them
+}
+
+// Carried reads the driver's counters; they are empty where it has none, or the
+// kernel does not give them.
+func (p *Proxy) Carried() Carried {
+	var c Carried
+	if m, ok := p.edge.Driver.(dataplane.Meter); ok {
+		c.Traffic, _ = m.Traffic()
+	}
+	if w, ok := p.edge.Driver.(dataplane.Witness); ok {
+		if e, err := w.Events(); err == nil {
+			c.Events = &e
+		}
+	}
+	return c
+}
+
 // mode says how a Service is carried, and who chose that.
 func (p *Proxy) mode(snapshot *pharos.Snapshot, s *dataplane.Service) why.Reason {
-	mode := pharos.NAT
-	if slices.ContainsFunc(s.Frontends, func(f dataplane.Frontend) bool { return f.Direct }) {
-		mode = pharos.Direct
+	mode, external := pharos.NAT, false
+	for i := range s.Frontends {
+		f := &s.Frontends[i]
+		external = external || f.Kind == dataplane.LoadBalancer || f.Kind == dataplane.ExternalIP
+		if f.Direct {
+			mode = pharos.Direct
+		}
 	}
-	if asked, ok := snapshot.Services.Get(s.Name); ok && asked.Mode == mode {
+	asked, ok := snapshot.Services.Get(s.Name)
+	switch {
+	case !external:
+		return why.New(why.DataPlaneMode, "%s, as all cluster IPs and node ports", mode)
+	case ok && asked.Mode == mode:
 		return why.New(why.DataPlaneMode, "%s, as the Service's annotation asks", mode)
+	case mode != p.opts.Mode:
+		return why.New(why.DataPlaneMode, "%s, though another one is asked for", mode)
 	}
 	return why.New(why.DataPlaneMode, "%s, the proxy's default", mode)
 }

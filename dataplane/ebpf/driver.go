@@ -59,8 +59,9 @@ type Driver struct {
 }
 
 var (
-	_ dataplane.Driver = (*Driver)(nil)
-	_ dataplane.Meter  = (*Driver)(nil)
+	_ dataplane.Driver  = (*Driver)(nil)
+	_ dataplane.Meter   = (*Driver)(nil)
+	_ dataplane.Witness = (*Driver)(nil)
 )
 
 // New returns a driver that has not touched the kernel yet.

@@ -95,6 +95,10 @@ func (k *kernel) close() {
 	k.objects.Close()
 }
 
+// Sweep detaches what a driver of these options left and removes its pins, and
+// leaves nftables as they are: another driver may have them by now.
+func Sweep(options Options) error { return sweep(&options) }
+
 // sweep detaches what an earlier process has attached and removes its pins.
 func sweep(options *Options) error {
 	if _, err := os.Stat(versioned(options.pins())); err != nil {

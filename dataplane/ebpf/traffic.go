@@ -35,24 +35,11 @@ func (d *Driver) Traffic() ([]dataplane.Traffic, error) {
 	return counted, nil
 }
 
-// Events are what the programs did with packets, since the maps were made.
-type Events struct {
-	Forwarded    uint64 `json:"forwarded"`    // to the current owner's node
-	SecondChance uint64 `json:"secondChance"` // to another node, marked
-	Reset        uint64 `json:"reset"`        // answered by a reset
-	Refused      uint64 `json:"refused"`      // dropped: the client is not in the source ranges
-	Astray       uint64 `json:"astray"`       // dropped: nodes disagree, or an error about nothing
-	Lost         uint64 `json:"lost"`         // dropped: no way to the owner's node
-	TooBig       uint64 `json:"tooBig"`       // answered with the path's MTU
-	Untracked    uint64 `json:"untracked"`    // delivered without being remembered
-	Failed       uint64 `json:"failed"`       // dropped: could not be rewritten
-}
-
 // Events reads the counters.
-func (d *Driver) Events() (Events, error) {
+func (d *Driver) Events() (dataplane.Events, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var e Events
+	var e dataplane.Events
 	if d.kernel == nil {
 		return e, nil
 	}

@@ -11,8 +11,10 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/dataplane/ebpf"
 	"github.com/pharoslb/pharos/dataplane/ipvs"
 	"github.com/pharoslb/pharos/dataplane/nft"
+	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -39,14 +41,27 @@ type mechanism struct {
 	name  string
 	probe func() error // what keeps it from running here
 	open  func() dataplane.Driver
+
+	// remove takes away what it left, and nothing that the driver of that name has
+	// in the kernel; none: "".
+	remove func(ctx context.Context, serving string) error
 }
 
 // mechanisms are the drivers, in the order in which auto tries them.
 func (f *dataplaneFlags) mechanisms() []mechanism {
-	virtual := ipvs.Options{Scheduler: f.scheduler}
+	bpf, tables, virtual := ebpf.Options{}, nft.Options{}, ipvs.Options{Scheduler: f.scheduler}
 	return []mechanism{
-		{"nft", func() error { return nil }, func() dataplane.Driver { return nft.New(nft.Options{}) }},
-		{"ipvs", func() error { return ipvs.Probe(virtual) }, func() dataplane.Driver { return ipvs.New(virtual) }},
+		{"ebpf", func() error { return ebpf.Probe(bpf) }, func() dataplane.Driver { return ebpf.New(bpf) },
+			func(context.Context, string) error { return ebpf.Sweep(bpf) }},
+		{"nft", func() error { return nil }, func() dataplane.Driver { return nft.New(tables) },
+			func(ctx context.Context, serving string) error {
+				if serving == "ebpf" {
+					return nil // it has nftables carry what isn't direct
+				}
+				return nft.New(tables).Remove(ctx)
+			}},
+		{"ipvs", func() error { return ipvs.Probe(virtual) }, func() dataplane.Driver { return ipvs.New(virtual) },
+			func(ctx context.Context, _ string) error { return ipvs.New(virtual).Remove(ctx) }},
 	}
 }
 
@@ -71,15 +86,15 @@ func (f *dataplaneFlags) check() error {
 	return nil
 }
 
-// open chooses a driver. It returns those, too, that an earlier process may have
-// used in its place, and why it is this one.
-func (f *dataplaneFlags) open() (driver dataplane.Driver, former []dataplane.Driver, chosen why.Trail, err error) {
+// open chooses a driver. It returns what others may have left that an earlier
+// process used in its place, too, and why it is this one.
+func (f *dataplaneFlags) open() (driver dataplane.Driver, former []proxy.Leftover, chosen why.Trail, err error) {
 	return openDriver(f.driver, f.beside, f.mechanisms())
 }
 
 // openDriver opens the driver that is asked for, or the first that can run; beside
 // kube-proxy never ipvs. No further one is asked what it lacks: the kernel would load its modules for that.
-func openDriver(asked string, beside bool, all []mechanism) (driver dataplane.Driver, former []dataplane.Driver, chosen why.Trail, err error) {
+func openDriver(asked string, beside bool, all []mechanism) (driver dataplane.Driver, former []proxy.Leftover, chosen why.Trail, err error) {
 	var candidates []dataplane.Candidate
 	for _, m := range all {
 		if asked == auto && !(beside && m.name == "ipvs") || asked == m.name {
@@ -100,7 +115,7 @@ func openDriver(asked string, beside bool, all []mechanism) (driver dataplane.Dr
 		if m.name == name {
 			driver = m.open()
 		} else {
-			former = append(former, m.open())
+			former = append(former, proxy.Leftover{Driver: m.name, Remove: func(ctx context.Context) error { return m.remove(ctx, name) }})
 		}
 	}
 	return driver, former, chosen, nil
@@ -110,7 +125,7 @@ func openDriver(asked string, beside bool, all []mechanism) (driver dataplane.Dr
 func (f *dataplaneFlags) remove(ctx context.Context) error {
 	var errs []error
 	for _, m := range f.mechanisms() {
-		errs = append(errs, m.open().Remove(ctx))
+		errs = append(errs, m.remove(ctx, ""))
 	}
 	return errors.Join(errs...)
 }

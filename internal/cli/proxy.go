@@ -90,7 +90,7 @@ func runProxy(ctx context.Context, f proxyFlags) error {
 		return err
 	}
 	set := metrics.New(version.Version)
-	set.Proxy(role.Summary, role.Healthy)
+	set.Proxy(role.Summary, role.Carried, role.Healthy)
 	parts := []task.Part{source.Run, recorder.Run, role.Run}
 	parts = append(parts, f.serve(log, set, localapi.JSON(role.Status), endpoint{servingPath, localapi.Stream(servingFollowers, role.Tell)},
 		endpoint{servicePath, serviceHandler(role.Service)}, endpoint{tracePath, tracer(role.Trace)})...)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -49,7 +50,12 @@ func TestDriversHaveTheirFlagsNames(t *testing.T) {
 func TestDriverIsOpened(t *testing.T) {
 	lacks := errors.New("the kernel lacks it")
 	fake := func(name string, missing error) mechanism {
-		return mechanism{name, func() error { return missing }, func() dataplane.Driver { return named{dataplane.NewModel(1), name} }}
+		return mechanism{
+			name: name, probe: func() error { return missing }, open: func() dataplane.Driver { return named{dataplane.NewModel(1), name} },
+			remove: func(_ context.Context, serving string) error {
+				return errors.New(name + " while " + serving + " serves")
+			},
+		}
 	}
 	all := []mechanism{fake("ebpf", lacks), fake("nft", nil), fake("ipvs", nil)}
 	for _, c := range []struct {
@@ -73,8 +79,11 @@ func TestDriverIsOpened(t *testing.T) {
 			continue
 		}
 		got := driver.Name()
-		for _, d := range former {
-			got += " " + d.Name()
+		for _, l := range former {
+			got += " " + l.Driver
+			if err := l.Remove(t.Context()); err.Error() != l.Driver+" while "+driver.Name()+" serves" {
+				t.Error(err)
+			}
 		}
 		if err != nil || got != c.want || chosen.String() != c.trail {
 			t.Errorf("%s: %s because\n%s, %v", c.asked, got, chosen, err)

@@ -88,7 +88,7 @@ func hostPath(dir, path string) string {
 		path = "/run" + rest
 	}
 	own := filepath.Join(dir, "host", path)
-	for _, kept := range []string{"/run", "/tmp", "/var"} {
+	for _, kept := range []string{"/run", "/tmp", "/var", "/sys/fs/bpf"} {
 		if path == kept || strings.HasPrefix(path, kept+"/") {
 			return own
 		}
