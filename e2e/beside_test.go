@@ -18,10 +18,10 @@ import (
 // carries the load balancer addresses, and loses no connection when a node that
 // they come in by is withdrawn.
 func TestBesideKubeProxy(t *testing.T) {
-	for _, mode := range []string{"iptables", "nftables"} {
+	for mode, driver := range map[string]string{"iptables": "nft", "nftables": "auto"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			w := startWorld(t, lab.Options{Until: lab.StageService, KubeProxy: mode, Mode: "direct"})
+			w := startWorld(t, lab.Options{Until: lab.StageService, KubeProxy: mode, DataPlane: driver, Mode: "direct"})
 			w.sh("kubectl rollout status -n metallb-system daemonset/speaker")
 			w.routed(lab.VIP, w.addrs()...)
 			w.sh("kubectl wait --for=jsonpath='{.status.readyReplicas}'=3 replicaset/ng-test-rs --timeout=90s")
