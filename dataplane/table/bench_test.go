@@ -51,7 +51,7 @@ func BenchmarkHash(b *testing.B) {
 }
 
 // BenchmarkSpread compares this package's tables with those of Maglev and with
-// plain ranks. Its times mean nothing; its other metrics are what ADR 12 has:
+// plain ranks. Its times mean nothing; its other metrics are what ADR 11 has:
 //
 //	sd%     of the endpoints' shares around their mean
 //	max     the largest share, the mean being 1

@@ -18,7 +18,7 @@
 // best other one. So an endpoint that comes takes its share from all others and one
 // that goes leaves it to them, and nothing else moves; and whose a slot was before
 // needs no memory, because it is who is next in rank. Why so, how even that is, and
-// where it ends: ADR 12.
+// where it ends: ADR 11.
 //
 // Invariants: equal endpoints give equal tables, in whatever order they are given,
 // on every machine and in every version (golden vectors). Hash is bit for bit what
