@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
@@ -155,15 +158,18 @@ func (d *Driver) program(state *dataplane.State, renewed map[pharos.Name][]*want
 		return nil
 	}
 	start := time.Now()
+	everything := renewed
 	if d.kernel == nil {
 		k, err := open(&d.options)
 		if err != nil {
 			return err
 		}
 		d.kernel = k
+		everything = maps.Clone(d.wanted)
+		maps.Copy(everything, renewed)
 	}
 	t := &transaction{}
-	err := d.kernel.apply(t, state, renewed)
+	err := d.kernel.apply(t, state, everything)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("program maps: %w", err), t.rollback())
 		d.kernel.close()
@@ -201,12 +207,17 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.kernel == nil {
-		return repaired, d.note(nil)
+		if len(d.wanted) > 0 { // an Apply has failed, or Verify itself
+			err = d.program(d.state, d.wanted)
+		}
+		return repaired, d.note(err)
 	}
 	t := &transaction{}
 	start := time.Now()
 	broken, err := d.kernel.verify(t, d.state)
 	if err != nil {
+		d.kernel.close()
+		d.kernel = nil
 		return repaired, d.note(fmt.Errorf("verify: %w", err))
 	}
 	d.count(t, start)
@@ -227,4 +238,15 @@ func (d *Driver) Remove(ctx context.Context) error {
 	err := sweep(&d.options)
 	d.state, d.left, d.wanted = &dataplane.State{}, &dataplane.State{}, map[pharos.Name][]*wanted{}
 	return d.note(errors.Join(err, d.nft.Remove(ctx)))
+}
+
+// Programs returns the programs that are attached, to be measured or run by hand; nil
+// while nothing direct is wanted. They are the driver's: callers don't close them.
+func (d *Driver) Programs() (ingress, egress *ebpf.Program) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kernel == nil {
+		return nil, nil
+	}
+	return d.kernel.objects.Ingress, d.kernel.objects.Egress
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // follow brings what the programs know of the nodes up to date.
-func (k *kernel) follow(t *transaction, state *dataplane.State, again bool) error {
+func (k *kernel) follow(t *transaction, state *dataplane.State) error {
 	k.watch.changed()
 	around, err := look(k.handle, state, k.options.Devices)
 	if err != nil {
@@ -160,7 +160,7 @@ func (k *kernel) adopt(t *transaction, state *dataplane.State, renewed map[pharo
 	if err := k.recall(state); err != nil {
 		return err
 	}
-	if err := k.follow(t, state, true); err != nil {
+	if err := k.follow(t, state); err != nil {
 		return err
 	}
 	there, err := all[directTarget, directFrontend](k.objects.Frontends)
@@ -188,7 +188,11 @@ func (k *kernel) adopt(t *transaction, state *dataplane.State, renewed map[pharo
 					is.numbers = numbers{k.next(&k.last.meter), k.next(&k.last.version), k.next(&k.last.guard)}
 				}
 				is.image(&want, is.numbers, k.id)
-				if err := t.put(k.objects.Frontends, key, &want, nil); err != nil {
+				var had any
+				if ok {
+					had = &v
+				}
+				if err := t.put(k.objects.Frontends, key, &want, had); err != nil {
 					return err
 				}
 			}
@@ -198,9 +202,9 @@ func (k *kernel) adopt(t *transaction, state *dataplane.State, renewed map[pharo
 			k.names[name] = now
 		}
 	}
-	for key := range there {
+	for key, v := range there {
 		if !keep[key] {
-			if err := t.drop(k.objects.Frontends, key, nil); err != nil {
+			if err := t.drop(k.objects.Frontends, key, &v); err != nil {
 				return err
 			}
 		}
@@ -209,7 +213,8 @@ func (k *kernel) adopt(t *transaction, state *dataplane.State, renewed map[pharo
 	return k.complete(t)
 }
 
-// recall learns from the kernel which number a node has, by its addresses.
+// recall learns from the kernel which number a node has, by its addresses, and from where
+// nodes send.
 func (k *kernel) recall(state *dataplane.State) error {
 	names := map[netip.Addr]string{}
 	for i := range state.Siblings {
@@ -226,6 +231,20 @@ func (k *kernel) recall(state *dataplane.State) error {
 			if name, ok := names[leg.To.addr()]; ok && n != (directNode{}) {
 				k.ids[name], k.nodes[uint16(id)] = uint16(id), n
 			}
+		}
+	}
+	numbers := map[uint32]string{}
+	for name, id := range k.ids {
+		numbers[uint32(id)] = name
+	}
+	macs, err := all[directMac, uint32](k.objects.Macs)
+	if err != nil {
+		return err
+	}
+	k.around = &surroundings{macs: map[directMac]string{}}
+	for mac, id := range macs {
+		if name, ok := numbers[id]; ok {
+			k.around.macs[mac] = name
 		}
 	}
 	return nil
@@ -265,7 +284,7 @@ func (k *kernel) complete(t *transaction) error {
 	}
 	for id := range meters {
 		if _, ok := there[id]; !ok {
-			if err := k.objects.Meters.Put(id, emptyMeters()); err != nil {
+			if err := insist(func() error { return k.objects.Meters.Put(id, emptyMeters()) }); err != nil {
 				return fmt.Errorf("add a meter: %w", err)
 			}
 		}

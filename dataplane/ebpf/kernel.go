@@ -130,7 +130,7 @@ func (k *kernel) apply(t *transaction, state *dataplane.State, renewed map[pharo
 			return err
 		}
 	} else {
-		if err := k.follow(t, state, false); err != nil {
+		if err := k.follow(t, state); err != nil {
 			return err
 		}
 		for name, now := range renewed {

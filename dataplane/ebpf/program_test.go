@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -107,13 +108,16 @@ func (b *bench) apply(t testing.TB) *dataplane.State {
 // run runs a program on a frame and returns what it answers and makes of it.
 func (b *bench) run(t testing.TB, p *cebpf.Program, frame []byte) (int32, []byte) {
 	t.Helper()
-	out := make([]byte, len(frame)+256)
-	opts := &cebpf.RunOptions{Data: frame, DataOut: out, Repeat: 1}
+	opts := runOf(frame)
 	result, err := p.Run(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return int32(result), opts.DataOut
+}
+
+func runOf(frame []byte) *cebpf.RunOptions {
+	return &cebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256), Repeat: 1}
 }
 
 // frame is an Ethernet frame with an IP packet.
@@ -123,6 +127,7 @@ type frame struct {
 	flags    byte
 	tos, ttl byte
 	payload  int
+	seq      uint32           // 1000, if zero
 	as       dataplane.Sender // who has sent it on, and if so
 	tunnel   bool             // from n3, in a tunnel; else from n2
 }
@@ -180,7 +185,7 @@ func (f *frame) packet(tos byte) []byte {
 	binary.BigEndian.PutUint16(l4[2:], f.dst.Port())
 	check := 6
 	if f.protocol == 6 {
-		binary.BigEndian.PutUint32(l4[4:], 1000)
+		binary.BigEndian.PutUint32(l4[4:], cmp.Or(f.seq, 1000))
 		binary.BigEndian.PutUint32(l4[8:], 2000)
 		l4[12], l4[13], check = 5<<4, f.flags, 16
 	} else {

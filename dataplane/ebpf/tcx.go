@@ -33,7 +33,7 @@ func (t *tcx) attach(h hook, p *ebpf.Program) (bool, error) {
 			t.links[h] = l
 			repinned := false
 			if _, err := os.Stat(t.path(h)); err != nil {
-				if err := l.Pin(t.path(h)); err != nil {
+				if err := errors.Join(l.Unpin(), l.Pin(t.path(h))); err != nil { // it takes itself for pinned
 					return true, fmt.Errorf("pin %s: %w", h, err)
 				}
 				repinned = true

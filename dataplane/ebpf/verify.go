@@ -12,7 +12,7 @@ import (
 
 // scrubbed is how many frontends one Verify reads back, to bound its cost: of more
 // than that each is looked at in its turn.
-const scrubbed = 1024
+const scrubbed = 512
 
 // scrub is where reading back goes on.
 type scrub struct {
@@ -23,7 +23,7 @@ type scrub struct {
 func (k *kernel) verify(t *transaction, state *dataplane.State) (bool, error) {
 	changed := k.watch.changed()
 	if changed || len(k.around.asked) > 0 {
-		if err := k.follow(t, state, false); err != nil {
+		if err := k.follow(t, state); err != nil {
 			return false, err
 		}
 	}
