@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/pharoslb/pharos/dataplane/ebpf"
 	"github.com/pharoslb/pharos/dataplane/ipvs"
 	"github.com/pharoslb/pharos/dataplane/nft"
+	"github.com/pharoslb/pharos/internal/linux/rival"
 	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/why"
 )
@@ -27,6 +29,7 @@ type dataplaneFlags struct {
 	mode      string
 	beside    bool
 	scheduler string // of IPVS
+	others    string // what to do about other data planes: refuse or report
 }
 
 func (f *dataplaneFlags) bind(flags *pflag.FlagSet) {
@@ -34,6 +37,7 @@ func (f *dataplaneFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.mode, "mode", string(pharos.NAT), "how Services are carried that have no annotation pharoslb.io/dataplane-mode: nat or direct")
 	flags.BoolVar(&f.beside, "beside-kube-proxy", false, "carry load balancer and external IPs of Services in mode direct, and leave the rest to the kube-proxy that runs here")
 	flags.StringVar(&f.scheduler, "ipvs-scheduler", "rr", "how the driver ipvs spreads connections of mode nat, by a `name` of ipvsadm(8) whose module the kernel has: rr, wrr, lc, sh, …")
+	flags.StringVar(&f.others, "other-data-planes", "refuse", "refuse: don't start where another eBPF data plane has programs at the node's devices, which get the packets of Services first; report: start, and log it")
 }
 
 // mechanism is a driver that users may choose.
@@ -80,6 +84,9 @@ func (f *dataplaneFlags) check() error {
 	if f.mode != string(pharos.NAT) && f.mode != string(pharos.Direct) {
 		return fmt.Errorf("--mode %q is neither nat nor direct", f.mode)
 	}
+	if f.others != "refuse" && f.others != "report" {
+		return fmt.Errorf("--other-data-planes %q is neither refuse nor report", f.others)
+	}
 	if f.driver == "ipvs" && f.beside {
 		return errors.New("--dataplane ipvs takes the interface and the virtual services that kube-proxy has in its mode ipvs; --beside-kube-proxy needs another driver")
 	}
@@ -90,6 +97,19 @@ func (f *dataplaneFlags) check() error {
 // process used in its place, too, and why it is this one.
 func (f *dataplaneFlags) open() (driver dataplane.Driver, former []proxy.Leftover, chosen why.Trail, err error) {
 	return openDriver(f.driver, f.beside, f.mechanisms())
+}
+
+// meet decides about the programs of other data planes that are on this node.
+func (f *dataplaneFlags) meet(found []rival.Program, log *slog.Logger) error {
+	if len(found) == 0 {
+		return nil
+	}
+	if f.others == "report" {
+		log.Warn("another data plane gets the packets of Services first", "program", found[0].String())
+		return nil
+	}
+	return fmt.Errorf("another data plane gets the packets of Services first, by the program %s: leave Services to it, or have it leave them (Cilium: kubeProxyReplacement=false); "+
+		"where it carries no Services from outside, start with --other-data-planes=report", found[0])
 }
 
 // openDriver opens the driver that is asked for, or the first that can run; beside

@@ -99,7 +99,7 @@ func (c *labCarry) add(cmd *cobra.Command) {
 
 // set puts the flags into a lab's options.
 func (c *labCarry) set(o *lab.Options) error {
-	proxy := dataplaneFlags{driver: c.driver, mode: c.mode}
+	proxy := dataplaneFlags{driver: c.driver, mode: c.mode, others: "refuse"}
 	o.DataPlane, o.Mode = c.driver, c.mode
 	return proxy.check()
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/internal/kube"
+	"github.com/pharoslb/pharos/internal/linux/rival"
 	"github.com/pharoslb/pharos/internal/linux/sysctl"
 	"github.com/pharoslb/pharos/internal/localapi"
 	"github.com/pharoslb/pharos/internal/metrics"
@@ -72,6 +73,13 @@ func runProxy(ctx context.Context, f proxyFlags) error {
 	}
 	opts, err := f.options()
 	if err != nil {
+		return err
+	}
+	others, err := rival.Find()
+	if err != nil {
+		return err
+	}
+	if err := f.dataplane.meet(others, log); err != nil {
 		return err
 	}
 	driver, former, chosen, err := f.dataplane.open()

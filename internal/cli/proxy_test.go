@@ -3,16 +3,18 @@ package cli
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/internal/linux/rival"
 )
 
 func TestProxyFlags(t *testing.T) {
 	good := proxyFlags{node: "n1", strictARP: "set", podCIDRs: []string{"10.233.64.1/18", "fd00::/56"}, nodePorts: []string{"10.10.2.0/24"},
-		dataplane: dataplaneFlags{driver: auto, mode: "direct", beside: true}}
+		dataplane: dataplaneFlags{driver: auto, mode: "direct", beside: true, others: "refuse"}}
 	opts, err := good.options()
 	if err != nil || opts.Check || opts.PodCIDRs[0].String() != "10.233.64.0/18" || len(opts.NodePorts) != 1 || opts.Mode != pharos.Direct || !opts.Beside {
 		t.Errorf("options %+v, %v", opts, err)
@@ -23,6 +25,7 @@ func TestProxyFlags(t *testing.T) {
 	}{
 		{"--strict-arp", func(f *proxyFlags) { f.strictARP = "yes" }},
 		{"--dataplane", func(f *proxyFlags) { f.dataplane.driver = "xdp" }},
+		{"--other-data-planes", func(f *proxyFlags) { f.dataplane.others = "ignore" }},
 		{"--mode", func(f *proxyFlags) { f.dataplane.mode = "dsr" }},
 		{"--node-name", func(f *proxyFlags) { f.node = "" }},
 		{"--cluster-cidr", func(f *proxyFlags) { f.podCIDRs = []string{"10.0.0.1"} }},
@@ -98,3 +101,21 @@ type named struct {
 }
 
 func (n named) Name() string { return n.name }
+
+func TestOtherDataPlanesAreMet(t *testing.T) {
+	cilium := []rival.Program{{Owner: "Cilium", Name: "cil_from_netdev", Device: "eth0"}}
+	for _, c := range []struct {
+		policy string
+		found  []rival.Program
+		err    string
+	}{
+		{"refuse", nil, ""},
+		{"refuse", cilium, "by the program cil_from_netdev of Cilium at eth0: leave Services to it"},
+		{"report", cilium, ""},
+	} {
+		err := (&dataplaneFlags{others: c.policy}).meet(c.found, slog.New(slog.DiscardHandler))
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v", c.policy, err)
+		}
+	}
+}
