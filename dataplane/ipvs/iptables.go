@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 	"unsafe"
@@ -102,6 +104,7 @@ func (t *iptables) run(ctx context.Context, input, name string, args ...string) 
 	cmd := exec.CommandContext(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
+	cmd.Env = append(os.Environ(), lockFile()...)
 	if err := t.inside(cmd.Start); err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
@@ -109,6 +112,22 @@ func (t *iptables) run(ctx context.Context, input, name string, args ...string) 
 		return "", fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
+}
+
+// lockFile tells the programs which lock to hold while they change x_tables. The
+// usual one is shared with all others on the machine; a container whose files can't
+// be written has to have it mounted for that, and otherwise gets one of its own.
+func lockFile() []string {
+	const usual, own = "/run/xtables.lock", "/run/pharos"
+	if f, err := os.OpenFile(usual, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		f.Close()
+		return nil
+	}
+	dir := own
+	if unix.Access(own, unix.W_OK) != nil {
+		dir = os.TempDir()
+	}
+	return []string{"XTABLES_LOCKFILE=" + filepath.Join(dir, "xtables.lock")}
 }
 
 // fingerprint returns what the kernel tells of its rules without listing them:

@@ -16,13 +16,7 @@ func newDriver(netns int) dataplane.Driver { return ipvs.New(ipvs.Options{NetNS:
 
 // machine is a kernel with all that the driver and the tests' namespaces need.
 func machine() uml.Machine {
-	return uml.Machine{Memory: 512, Modules: []string{
-		"veth", "bridge", "dummy", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_mh", "ip_vs_sh", "nf_conntrack_netlink",
-		"iptable_mangle", "iptable_filter", "iptable_nat", "ip6table_mangle", "ip6table_filter", "ip6table_nat",
-		"xt_set", "xt_conntrack", "xt_connmark", "xt_comment", "xt_addrtype", "xt_MASQUERADE", "ipt_REJECT", "ip6t_REJECT",
-		"ip_set_hash_ip", "ip_set_hash_net", "ip_set_hash_ipport", "ip_set_hash_ipportnet", "ip_set_hash_ipportip",
-		"sctp",
-	}}
+	return uml.Machine{Memory: 512, Modules: append([]string{"veth", "bridge"}, ipvs.Modules...)}
 }
 
 func TestInKernel(t *testing.T) {

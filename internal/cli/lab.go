@@ -16,6 +16,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/internal/lab"
+	"github.com/pharoslb/pharos/internal/linux/uml"
 )
 
 // labFlags say which lab is meant.
@@ -85,6 +86,7 @@ type labOptions struct {
 	until, input string
 	bare         bool
 	carry        labCarry
+	kernel       labKernel
 	kubeProxy    string
 }
 
@@ -110,6 +112,7 @@ func (o *labOptions) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.input, "input", "", "`directory` of bgp.yaml, switch.conf and test.yaml (default: the walk-through's)")
 	cmd.MarkFlagsMutuallyExclusive("until", "bare")
 	o.carry.add(cmd)
+	o.kernel.add(cmd)
 	cmd.Flags().StringVar(&o.kubeProxy, "kube-proxy", "", "have every node run the real kube-proxy in this `mode` ("+strings.Join(lab.KubeProxyModes, ", ")+"), and Pharos's proxy beside it")
 }
 
@@ -157,7 +160,7 @@ the one before:
 			}
 			s := which.get()
 			progress := lab.NewProgress(os.Stderr)
-			err = bringUp(cmd.Context(), s, o, progress.Report)
+			err = bringUp(cmd.Context(), s, o, options.kernel, progress.Report)
 			progress.Stop()
 			if errors.Is(err, lab.ErrRunning) {
 				fmt.Printf("The lab in %s runs already; `%s down` ends it.\n", s.Dir, which.self())
@@ -178,8 +181,13 @@ the one before:
 }
 
 // bringUp starts this program as the lab's supervisor.
-func bringUp(ctx context.Context, s lab.State, o lab.Options, progress func(phase, detail string)) error {
-	args := []string{"lab", "run", "--state", s.Dir, "--until", o.Until.String(), "--input", o.Input, "--dataplane", o.DataPlane, "--mode", o.Mode, "--kube-proxy", o.KubeProxy}
+func bringUp(ctx context.Context, s lab.State, o lab.Options, kernel labKernel, progress func(phase, detail string)) error {
+	if kernel.foreign() {
+		if err := uml.Probe(); err != nil {
+			return err
+		}
+	}
+	args := append(runArgs(s, o), "--kernel", kernel.name.String())
 	if o.Until >= lab.StageCluster {
 		binary, err := lab.EnsureControlPlane(ctx, ".", progress)
 		if err != nil {
@@ -192,6 +200,12 @@ func bringUp(ctx context.Context, s lab.State, o lab.Options, progress func(phas
 		return fmt.Errorf("find the program's own file: %w", err)
 	}
 	return s.Up(ctx, exec.Command(self, args...), progress)
+}
+
+// runArgs are the arguments of the supervisor of a lab, but for the kernel and the
+// control plane.
+func runArgs(s lab.State, o lab.Options) []string {
+	return []string{"lab", "run", "--state", s.Dir, "--until", o.Until.String(), "--input", o.Input, "--dataplane", o.DataPlane, "--mode", o.Mode, "--kube-proxy", o.KubeProxy}
 }
 
 // welcome says what to try in a lab that is up.
@@ -232,8 +246,8 @@ func newLabRun(which *labFlags) *cobra.Command {
 				return err
 			}
 			o.ControlPlane = controlPlane
-			if err := which.get().Supervise(cmd.Context(), o); err != nil {
-				os.Exit(1) // whoever started it has heard why
+			if err := supervise(cmd.Context(), which.get(), o, options.kernel); err != nil {
+				return errors.New("") // whoever started it has heard why
 			}
 			return nil
 		},
@@ -371,16 +385,22 @@ line. exit leaves.`,
 			if up, err := s.Running(); err == nil && !up {
 				return which.notRunning()
 			}
-			if _, err := os.Stat(s.SwitchSocket()); err != nil {
-				return errors.New("no switch runs in this lab: it was brought up with --until network or cluster, or is not so far yet")
-			}
 			self, err := os.Executable()
 			if err != nil {
 				return fmt.Errorf("find the program's own file: %w", err)
 			}
+			foreign := s.Foreign()
+			if foreign {
+				s = lab.State{Dir: guestState}
+			} else if _, err := os.Stat(s.SwitchSocket()); err != nil {
+				return errors.New("no switch runs in this lab: it was brought up with --until network or cluster, or is not so far yet")
+			}
 			argv := []string{"pharos", "switch", "exec", "--socket", s.SwitchSocket()}
 			if len(args) > 0 {
 				argv = append(argv, strings.Join(args, " "))
+			}
+			if foreign {
+				return which.call(lab.Request{Verb: lab.VerbExec, Place: lab.Switch, Args: append([]string{self}, argv[1:]...)})
 			}
 			return syscall.Exec(self, argv, os.Environ())
 		},

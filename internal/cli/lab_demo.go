@@ -27,6 +27,7 @@ const controlPlaneEnv = "PHAROS_CONTROLPLANE"
 func newLabDemo(which *labFlags) *cobra.Command {
 	var input string
 	var carry labCarry
+	var kernel labKernel
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Perform the walk-through's ten steps in a lab of their own",
@@ -43,11 +44,15 @@ exit status says whether all steps succeeded.`,
 			if err := carry.set(&o); err != nil {
 				return err
 			}
+			if kernel.foreign() {
+				return kernel.demo(cmd.Context(), which.state, o)
+			}
 			return runDemo(cmd.Context(), which.state, o)
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "`directory` of bgp.yaml, switch.conf and test.yaml (default: the walk-through's)")
 	carry.add(cmd)
+	kernel.add(cmd)
 	return cmd
 }
 

@@ -15,6 +15,12 @@
 //
 // A test that is in a sandbox itself calls Start, and has no supervisor.
 //
+// With a kernel of its own (User-mode Linux, which has IPVS) the lab and its
+// supervisor are inside that, and a supervisor on the machine boots it and passes
+// calls on by a serial line:
+//
+//	pharos lab exec ──► lab.sock ── SuperviseKernel ══ line ══ Guest ── lab.sock ── the lab
+//
 //	Stage      what is there
 //	Network    namespaces, cables, routes
 //	Cluster    control plane, three Ready nodes

@@ -187,6 +187,9 @@ func (l *Lab) buildNetwork(context.Context) error {
 	return nil
 }
 
+// DataPlane is the driver of the proxies that the lab was asked for.
+func (l *Lab) DataPlane() string { return l.opts.DataPlane }
+
 // Close kills everything in the lab and returns when nothing is left but the
 // directory.
 func (l *Lab) Close() {

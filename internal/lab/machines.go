@@ -10,11 +10,21 @@ import (
 
 	"github.com/pharoslb/pharos/internal/lab/cluster"
 	"github.com/pharoslb/pharos/internal/lab/kubelet"
+	"github.com/pharoslb/pharos/internal/linux/uml"
 )
 
 // settle bounds how long one thing may take to become ready. It is far more
 // than a busy machine needs: what takes longer is broken.
-const settle = 3 * time.Minute
+var settle = Patience(3 * time.Minute)
+
+// Patience returns how long to wait for what takes at most so long on a machine's
+// own kernel.
+func Patience(usual time.Duration) time.Duration {
+	if uml.Inside() {
+		return 4 * usual // where it has one processor, and each system call is the work of two processes
+	}
+	return usual
+}
 
 // image is the product's, as the manifests in deploy name it.
 const image = "pharoslb/pharos"

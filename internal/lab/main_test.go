@@ -12,6 +12,7 @@ import (
 
 	"github.com/pharoslb/pharos/internal/lab/kubelet"
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
+	"github.com/pharoslb/pharos/internal/linux/uml"
 )
 
 // The test binary plays the program `pharos` too: supervisor and caller.
@@ -19,14 +20,29 @@ const (
 	actVar  = "PHAROS_LAB_TEST_ACT"
 	dirVar  = "PHAROS_LAB_TEST_DIR"
 	callVar = "PHAROS_LAB_TEST_CALL" // a Request
+	initVar = "PHAROS_LAB_TEST_INIT" // this binary, as a guest can run it
 )
 
 func TestMain(m *testing.M) {
 	kubelet.Init()
+	if uml.Inside() {
+		uml.Guest(func() int {
+			if err := (State{"/run/lab"}).Guest(context.Background(), Options{Until: StageNetwork}, GuestLine); err != nil {
+				return 1
+			}
+			return 0
+		})
+	}
 	switch os.Getenv(actVar) {
 	case "supervise":
 		s := State{os.Getenv(dirVar)}
 		if err := s.Supervise(context.Background(), Options{Until: StageNetwork}); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	case "boot":
+		machine := uml.Machine{Init: os.Getenv(initVar), Env: []string{sandbox.Fresh}, Modules: []string{"veth", "bridge"}}
+		if err := (State{os.Getenv(dirVar)}).SuperviseKernel(context.Background(), machine); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)

@@ -40,14 +40,17 @@ const lockFd = "PHAROS_LAB_LOCK"
 // It runs twice, first outside the sandbox and then in it, so the program must
 // have done nothing before. o.Dir is the state directory.
 func (s State) Supervise(ctx context.Context, o Options) error {
-	// Nobody reads the notices any more once the lab is up.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ignorePipe()
 	err := s.supervise(ctx, o)
 	if err != nil {
 		notify(Notice{Error: err.Error(), Running: errors.Is(err, ErrRunning)})
 	}
 	return err
 }
+
+// ignorePipe has this program outlive who reads its notices: nobody does any more
+// once the lab is up.
+func ignorePipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 func notify(n Notice) {
 	if data, err := json.Marshal(n); err == nil {
@@ -56,41 +59,50 @@ func notify(n Notice) {
 }
 
 func (s State) supervise(ctx context.Context, o Options) error {
-	if !sandbox.Inside() {
-		lock, err := s.claim()
-		if err != nil {
-			return err
-		}
-		defer lock.Close()
-		if err := s.sign(); err != nil {
-			return err
-		}
-		if err := s.redirect(); err != nil {
-			return err
-		}
-		// The lock is held as long as either process lives.
-		if err := inherit(lock.Fd()); err != nil {
-			return err
-		}
-		os.Setenv(lockFd, strconv.Itoa(int(lock.Fd())))
-	}
-	if err := sandbox.Enter(); err != nil {
+	lock, err := s.enter()
+	if err != nil {
 		return err
 	}
-	fd, err := strconv.Atoi(os.Getenv(lockFd))
-	if err != nil {
-		return fmt.Errorf("%s: %w", lockFd, err)
-	}
-	lock := os.NewFile(uintptr(fd), "lock")
 	defer lock.Close()
-	syscall.CloseOnExec(fd)
-	os.Unsetenv(lockFd)
 
 	sv := &supervisor{state: s, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), closed: make(chan struct{})}
 	o.Dir = s.Dir
 	o.Log = sv.log
 	o.Progress = func(phase, detail string) { notify(Notice{Phase: phase, Detail: detail}) }
 	return sv.run(ctx, o)
+}
+
+// enter takes the state directory and goes into a sandbox. The lab is the caller's as
+// long as the file is open.
+func (s State) enter() (*os.File, error) {
+	if !sandbox.Inside() {
+		lock, err := s.claim()
+		if err != nil {
+			return nil, err
+		}
+		defer lock.Close()
+		if err := s.sign(); err != nil {
+			return nil, err
+		}
+		if err := s.redirect(); err != nil {
+			return nil, err
+		}
+		// The lock is held as long as either process lives.
+		if err := inherit(lock.Fd()); err != nil {
+			return nil, err
+		}
+		os.Setenv(lockFd, strconv.Itoa(int(lock.Fd())))
+	}
+	if err := sandbox.Enter(); err != nil {
+		return nil, err
+	}
+	fd, err := strconv.Atoi(os.Getenv(lockFd))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", lockFd, err)
+	}
+	syscall.CloseOnExec(fd)
+	os.Unsetenv(lockFd)
+	return os.NewFile(uintptr(fd), "lock"), nil
 }
 
 // redirect sends what this process and its children complain about, a panic

@@ -26,7 +26,11 @@ func act(role string, s State, env ...string) *exec.Cmd {
 // up starts a supervisor and returns its last notice and its process.
 func up(t *testing.T, s State) (Notice, *exec.Cmd) {
 	t.Helper()
-	cmd := act("supervise", s)
+	return started(t, act("supervise", s))
+}
+
+func started(t *testing.T, cmd *exec.Cmd) (Notice, *exec.Cmd) {
+	t.Helper()
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)

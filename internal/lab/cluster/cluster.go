@@ -310,7 +310,8 @@ func (c *Cluster) AuditLog() string {
 
 // gogc lets the components' heaps grow to five times what is live before they
 // are collected: as they share the machine with the whole lab, a seventh of the
-// processor time of a burst of Services is worth more than their memory.
+// processor time of a burst of Services is worth more than their memory. Where that
+// is scarce, GOMEMLIMIT in the lab's own environment bounds each.
 const gogc = "GOGC=400"
 
 // command prepares a run of the binary, in an environment that nothing of the
@@ -318,7 +319,7 @@ const gogc = "GOGC=400"
 func (c *Cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.opts.Binary, append([]string{name}, args...)...)
 	cmd.Env = []string{"HOME=" + c.opts.Dir, "PATH=" + os.Getenv("PATH"), "KUBECONFIG=" + c.Kubeconfig(), gogc}
-	for _, name := range []string{"TERM", "EDITOR", "LANG"} {
+	for _, name := range []string{"TERM", "EDITOR", "LANG", "GOMEMLIMIT"} {
 		if value, ok := os.LookupEnv(name); ok {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds how long one thing is waited for.
-const patience = 90 * time.Second
+var patience = lab.Patience(90 * time.Second)
 
 // show prints a command and what it answered, as a terminal would have it.
 func (d *Demo) show(prompt, command, output string) {

@@ -173,3 +173,22 @@ func TestParseUDP(t *testing.T) {
 		}
 	}
 }
+
+func TestVirtualService(t *testing.T) {
+	const listing = `IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  172.19.100.1:80 rr
+  -> 10.233.64.16:80              Masq    1      0          3
+  -> 10.233.93.2:80               Masq    1      1          0
+TCP  10.233.0.1:443 rr
+  -> 10.10.2.100:6443             Masq    1      4          0
+`
+	pods := []string{"10.233.64.16", "10.233.93.2"}
+	check(t, virtualService(listing, "172.19.100.1", pods), "")
+	check(t, virtualService(listing, "172.19.100.1", pods[:1]), "leads to")
+	check(t, virtualService(listing, "172.19.100.2", pods), "no line")
+	check(t, virtualService(strings.Replace(listing, ":80 rr", ":80 wrr", 1), "172.19.100.1", pods), "no line")
+	check(t, virtualService(strings.Replace(listing, "Masq ", "Route", 1), "172.19.100.1", pods), "Route")
+	check(t, virtualService(strings.Replace(listing, "Masq    1", "Masq    0", 1), "172.19.100.1", pods), "Masq    0")
+}

@@ -154,13 +154,18 @@ func (d *Demo) dataplane(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// A few requests show what a kernel that takes turns does; one that draws lots
+	// takes more to be sure of every pod.
+	look, requests := d.nftables, 60
+	if d.lab.DataPlane() == "ipvs" {
+		look, requests = d.ipvs, 9
+	}
 	err = d.nodes(func(n lab.NodePlan) error {
-		listing := fmt.Sprintf("nft list map ip pharos frontends-backends | tr ',{}' '\\n' | grep -E '(%s|%s) ' | sed 's/^\\s*//' | sort", vip, cluster)
-		if err := d.until(ctx, d.in(n.Name, listing), func(out string) error { return translations(out, []string{vip, cluster}, backends) }); err != nil {
+		if err := look(ctx, n.Name, []string{vip, cluster}, backends); err != nil {
 			return err
 		}
 		for _, addr := range []string{vip, cluster} {
-			err := d.must(ctx, d.in(n.Name, tally(addr, 60)), func(out string) error { return allAnswered(out, 60, names) })
+			err := d.must(ctx, d.in(n.Name, tally(addr, requests)), func(out string) error { return allAnswered(out, requests, names) })
 			if err != nil {
 				return err
 			}
@@ -171,4 +176,10 @@ func (d *Demo) dataplane(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s and %s lead to 3 pods, on 3 nodes", vip, cluster), nil
+}
+
+// nftables looks at a node's tables until they lead the addresses to the backends.
+func (d *Demo) nftables(ctx context.Context, node string, addrs, backends []string) error {
+	listing := fmt.Sprintf("nft list map ip pharos frontends-backends | tr ',{}' '\\n' | grep -E '(%s) ' | sed 's/^\\s*//' | sort", strings.Join(addrs, "|"))
+	return d.until(ctx, d.in(node, listing), func(out string) error { return translations(out, addrs, backends) })
 }

@@ -18,6 +18,10 @@ import (
 // real root.
 const marker = "PHAROS_SANDBOX"
 
+// Fresh, in its environment, tells a program that it need not make a sandbox: it is the
+// first process of a machine that is gone with it.
+const Fresh = marker + "=0"
+
 // Inside reports whether the program already runs in a sandbox.
 func Inside() bool { return os.Getenv(marker) != "" && os.Getpid() == 1 }
 

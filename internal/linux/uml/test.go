@@ -87,23 +87,31 @@ func Bench(b *testing.B, m Machine, run func(*testing.B)) {
 // boot completes the machine for a test binary.
 func boot(t testing.TB, m *Machine) {
 	t.Helper()
-	m.Env = append(m.Env, "PHAROS_SANDBOX=0")
-	m.Limit = cmp.Or(m.Limit, 5*time.Minute)
-	var err error
-	if m.Init, err = os.Executable(); err != nil {
+	m.Env = append(m.Env, sandbox.Fresh)
+	m.Limit = cmp.Or(m.Limit, 10*time.Minute)
+	m.Init = Program(t)
+}
+
+// Program returns the file of the test's own binary as a guest can run it: where this
+// one has the race detector, one that is built without.
+func Program(t testing.TB) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if !race {
-		return
+		return self
 	}
-	m.Init = filepath.Join(t.TempDir(), "guest.test")
+	file := filepath.Join(t.TempDir(), "guest.test")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", m.Init, ".")
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", file, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the guest's program: %v\n%s", err, out)
 	}
+	return file
 }
 
 // forwarded returns the value of a flag of the test binary.

@@ -1,0 +1,10 @@
+package ipvs
+
+// Modules are the kernel's that the driver may need, for a kernel that loads none
+// by itself.
+var Modules = []string{
+	"dummy", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "ip_vs_mh", "nf_conntrack_netlink",
+	"iptable_mangle", "iptable_filter", "iptable_nat", "ip6table_mangle", "ip6table_filter", "ip6table_nat",
+	"xt_set", "xt_conntrack", "xt_connmark", "xt_comment", "xt_addrtype", "xt_MASQUERADE", "ipt_REJECT", "ip6t_REJECT",
+	"ip_set_hash_ip", "ip_set_hash_net", "ip_set_hash_ipport", "ip_set_hash_ipportnet", "ip_set_hash_ipportip",
+}
