@@ -11,6 +11,7 @@ FUZZTIME    ?= 3s
 TESTFLAGS   ?=
 BENCHFLAGS  ?=
 LAYER2FLAGS ?=
+DATAPLANEFLAGS ?=
 # What takes longest begins first, and does not run alone at the end.
 LONG        := ./internal/kube ./internal/lab/kubelet ./internal/linux/lan
 # Tests that stand on whole machines run after the others: they watch clocks that a
@@ -78,7 +79,7 @@ fuzz: ## run every fuzz target for FUZZTIME (3s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: bench-lab bench-engine bench-layer2 ## measure, print medians and compare; see bench/README.md
+bench: bench-lab bench-engine bench-layer2 bench-dataplane ## measure, print medians and compare; see bench/README.md
 
 .PHONY: bench-lab
 bench-lab: build ## measure the product on the walk-through's lab
@@ -88,6 +89,10 @@ bench-lab: build ## measure the product on the walk-through's lab
 .PHONY: bench-layer2
 bench-layer2: ## measure how fast a layer 2 address finds another node (LAYER2FLAGS='-nodes N -rounds N')
 	@$(GO) run ./bench/layer2 $(LAYER2FLAGS)
+
+.PHONY: bench-dataplane
+bench-dataplane: build ## measure the data plane's drivers beside plain routing and kube-proxy (DATAPLANEFLAGS='-run REGEX -rounds N')
+	@$(GO) run ./bench/dataplane $(DATAPLANEFLAGS)
 
 .PHONY: bench-engine
 bench-engine: ## measure the BGP engine beside four others (BENCHFLAGS='-run REGEX -rounds N')

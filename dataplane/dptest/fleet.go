@@ -197,6 +197,9 @@ func (f *Fleet) place(node int) int {
 
 func (f *Fleet) segment(node int) *netns.NS { return f.segments[f.place(node)] }
 
+// Cable returns the other end of a node's device eth0: a namespace and the device there.
+func (f *Fleet) Cable(m *Member) (*netns.NS, string) { return f.segment(m.index), m.cable }
+
 func (f *Fleet) nodes() []*netns.NS {
 	var all []*netns.NS
 	for _, m := range f.Members {

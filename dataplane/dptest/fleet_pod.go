@@ -191,6 +191,13 @@ func (f *Fleet) only(t testing.TB, keep func(*Pod) bool) {
 	}
 }
 
+// Choose makes the pods that keep wants endpoints, and no others.
+func (f *Fleet) Choose(t testing.TB, keep func(*Pod) bool) {
+	t.Helper()
+	f.only(t, keep)
+	f.Apply(t)
+}
+
 // snapshot is what the API says of the fleet.
 func (f *Fleet) snapshot() *pharos.Snapshot {
 	name := pharos.Name{Namespace: "default", Name: "web"}
