@@ -77,11 +77,27 @@ func BenchmarkThousandServices(b *testing.B) {
 		}
 		b.StopTimer()
 		b.ReportMetric(float64(bench.Driver.status.LastDuration.Milliseconds()), "maps-ms")
+		b.ReportMetric(float64(bench.memory(b))/1000, "B/Service")
 		if err := bench.Remove(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		b.StartTimer()
 	}
+}
+
+// memory is what the maps take that grow with the Services, in octets.
+func (b *bench) memory(t testing.TB) uint64 {
+	var total uint64
+	o := b.kernel.objects
+	for _, m := range []*cebpf.Map{o.Frontends, o.Owners, o.Sources, o.Pods, o.Meters} {
+		info, err := m.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := info.Memlock()
+		total += n
+	}
+	return total
 }
 
 // Verify with 10,000 Services, when nobody has changed anything.

@@ -41,14 +41,16 @@
 //
 // Not carried, but left to package nft: SCTP, direct there, for its checksum can't be
 // brought up to date (RFC 9260, appendix A); Services with endpoints of no known
-// node, in mode nat. Fragments follow the first one of their datagram; one that
-// overtakes it is left to the stack. ICMP errors go where the connection is that they
-// quote.
+// node, in mode nat. ICMP errors go where the connection is that they quote.
+// Fragments follow the first one of their datagram; one that overtakes it is left to
+// the stack. What doesn't fit a tunnel is answered with what does, as by a router, and
+// never fragmented, not even IPv4 without DF: where tunnels are, segments had better
+// have room for 20 octets more (IPv6: 40). The MSS of TCP is lowered to fit.
 //
 // Invariants: an Apply that fails leaves all maps as they were. Maps and attachments
 // outlive the process, and its successor takes over what it finds: where nothing
-// changed it writes nothing. Two dual-licensed files of C are all that runs in the kernel (bpf/), built by make
-// generate-ebpf; direct_bpfel.o is what came of it.
+// changed it writes nothing. The C in bpf/ is offered under the GPL too, as the
+// kernel's helpers want it; make generate-ebpf builds it, and direct_bpfel.o is what came of it.
 //
 // Kernel: 5.15 and later, little-endian; TCX from 6.6 on, filters of a clsact qdisc before. Pages:
 // bpf(2), bpf-helpers(7), tc-bpf(8). Start reading at Driver, then bpf/direct.c.

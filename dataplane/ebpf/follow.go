@@ -19,14 +19,11 @@ func (k *kernel) follow(t *transaction, state *dataplane.State) error {
 	if err != nil {
 		return err
 	}
-	for i := range around.asked {
-		// Who doesn't answer is asked again.
-		k.handle.NeighSet(&around.asked[i])
-	}
 	if k.around != nil {
 		around.keep(k.around, state)
 	}
 	k.around = around
+	k.solicit()
 	if err := k.number(t, state); err != nil {
 		return err
 	}
@@ -50,6 +47,14 @@ func (k *kernel) follow(t *transaction, state *dataplane.State) error {
 		return err
 	}
 	return k.tune(t)
+}
+
+// solicit has the kernel ask for the neighbors that it doesn't know. Who doesn't answer
+// is asked again.
+func (k *kernel) solicit() {
+	for i := range k.around.asked {
+		k.handle.NeighSet(&k.around.asked[i])
+	}
 }
 
 // keep takes over hardware addresses that the kernel has forgotten since: siblings

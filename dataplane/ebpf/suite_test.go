@@ -29,6 +29,17 @@ func driver(attach ebpf.Attach) func(netns int) dataplane.Driver {
 	}
 }
 
+func TestThisKernelHasWhatItTakes(t *testing.T) {
+	if err := sandbox.Probe(); err != nil {
+		t.Skip(err)
+	}
+	for _, attach := range []ebpf.Attach{ebpf.AttachAuto, ebpf.AttachTCX, ebpf.AttachClsact} {
+		if err := ebpf.Probe(ebpf.Options{Pins: pins(), Attach: attach}); err != nil {
+			t.Errorf("%q: %v", attach, err)
+		}
+	}
+}
+
 func TestDriverPassesTheSuite(t *testing.T) {
 	dptest.Run(t, dptest.NewWorld(t, driver(ebpf.AttachAuto)))
 }

@@ -21,11 +21,12 @@ type scrub struct {
 
 // verify repairs devices and maps, and reports whether somebody else had changed them.
 func (k *kernel) verify(t *transaction, state *dataplane.State) (bool, error) {
-	changed := k.watch.changed()
-	if changed || len(k.around.asked) > 0 {
+	if k.watch.changed() {
 		if err := k.follow(t, state); err != nil {
 			return false, err
 		}
+	} else {
+		k.solicit() // an answer is a change
 	}
 	moved, err := k.attach()
 	if err != nil {

@@ -159,8 +159,10 @@ INLINE int steer(struct __sk_buff *skb, struct packet *p, const struct target *t
 	case BEGIN:
 		begin(p, &d.flow);
 		return deliver(skb, p, &d.flow, 1);
-	case FORWARD:
-		return forward(skb, p, d.node, d.mark);
+	case FORWARD: {
+		int sent = forward(skb, p, d.node, d.mark);
+		return sent == LARGE ? too_big(skb, p, d.node) : sent;
+	}
 	case ANSWER:
 		return reset(skb, p);
 	case PASS:

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The way to another node.
 #pragma once
-#include "rewrite.h"
+#include "toobig.h"
 
 #define SECOND_CHANCE 0x37 // dataplane.SecondChance
 #define PASSED 0x7068      // tc_index of what was forwarded: egress has nothing to do
-
-INLINE u32 fold(u32 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
 
 // unwrap takes off the header of a tunnel.
 INLINE int unwrap(struct __sk_buff *skb, struct packet *p)
@@ -77,7 +71,10 @@ INLINE int send_to(struct __sk_buff *skb, struct packet *p, const struct leg *le
 	return redirect_neigh(leg->device, &next, sizeof(next), 0);
 }
 
-// forward sends a packet on to a node, unchanged but for the mark.
+#define LARGE (-3)
+
+// forward sends a packet on to a node, unchanged but for the mark; or returns LARGE,
+// if it doesn't fit the way there.
 APART int forward(struct __sk_buff *skb, struct packet *p, u32 id, u32 mark)
 {
 	if (!p)
@@ -95,6 +92,8 @@ APART int forward(struct __sk_buff *skb, struct packet *p, u32 id, u32 mark)
 	}
 	if (leg->how != TUNNEL)
 		return drop(LOST);
+	if (!fits(skb, p, leg))
+		return LARGE;
 	if (wrap(skb, p, leg, mark ? SECOND_CHANCE : 0))
 		return drop(FAILED);
 	count(mark ? SECOND : FORWARDED);

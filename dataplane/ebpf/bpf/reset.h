@@ -3,16 +3,6 @@
 #pragma once
 #include "forward.h"
 
-// partial finds out whether a packet's checksum is left to the device that sends it
-// (CHECKSUM_PARTIAL): then the kernel takes no change of the payload into account.
-INLINE int partial(struct __sk_buff *skb, u32 check)
-{
-	be16 was, is;
-	if (load_bytes(skb, check, &was, 2) || l4_csum_replace(skb, check, 0, 0x1234, 2) || load_bytes(skb, check, &is, 2))
-		return -1;
-	return was == is;
-}
-
 INLINE u32 pseudo(const struct packet *p, u32 length)
 {
 	be32 rest[2] = {(be32)be(length) << 16, (be32)TCP << 24};
