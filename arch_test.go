@@ -56,6 +56,7 @@ var rules = []rule{
 	{"bfd/bfdudp", []string{"bfd", "internal/linux/netns", "golang.org/x/sys/unix"}},
 	{"bgp/radv", []string{"github.com/mdlayher/...", "github.com/vishvananda/netlink", "golang.org/x/net/ipv6", "golang.org/x/sys/unix"}},
 	{"internal/linux/lan", []string{"arp", "ndp", "layer2", "github.com/mdlayher/netlink", "golang.org/x/net/bpf", "golang.org/x/sys/unix"}},
+	{"internal/linux/kubeproxy", []string{"internal/linux/...", "github.com/google/nftables"}},
 	{"internal/linux/rival", []string{"internal/linux/...", "github.com/cilium/ebpf/...", "github.com/vishvananda/netlink", "golang.org/x/sys/unix"}},
 	{"internal/linux/conntrack", []string{".", "dataplane", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},
 	{"internal/linux/...", []string{".", "why", "bgp/wire", "rib", "internal/compact", "internal/linux/...", "github.com/vishvananda/...", "golang.org/x/sys/unix"}},

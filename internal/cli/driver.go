@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/pharoslb/pharos/dataplane/ebpf"
 	"github.com/pharoslb/pharos/dataplane/ipvs"
 	"github.com/pharoslb/pharos/dataplane/nft"
+	"github.com/pharoslb/pharos/internal/linux/kubeproxy"
 	"github.com/pharoslb/pharos/internal/linux/rival"
 	"github.com/pharoslb/pharos/proxy"
 	"github.com/pharoslb/pharos/why"
@@ -96,7 +98,13 @@ func (f *dataplaneFlags) check() error {
 // open chooses a driver. It returns what others may have left that an earlier
 // process used in its place, too, and why it is this one.
 func (f *dataplaneFlags) open() (driver dataplane.Driver, former []proxy.Leftover, chosen why.Trail, err error) {
-	return openDriver(f.driver, f.beside, f.mechanisms())
+	driver, former, chosen, err = openDriver(f.driver, f.beside, f.mechanisms())
+	if err == nil && !f.beside {
+		former = append(former, proxy.Leftover{Driver: "kube-proxy", Remove: func(ctx context.Context) error {
+			return kubeproxy.Remove(ctx, 0, new(net.Dialer).DialContext)
+		}})
+	}
+	return driver, former, chosen, err
 }
 
 // meet decides about the programs of other data planes that are on this node.
