@@ -34,7 +34,7 @@ const many = 600
 // In mode direct nothing that happens to nodes and to the product breaks a connection
 // whose pod is still there, and no request fails.
 func TestConnectionsSurvive(t *testing.T) {
-	for _, driver := range []string{"nft"} {
+	for _, driver := range []string{"nft", "ebpf"} {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
 			w := startWorld(t, lab.Options{Until: lab.StageService, DataPlane: driver, Mode: "direct"})
