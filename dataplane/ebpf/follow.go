@@ -22,7 +22,7 @@ func (k *kernel) follow(t *transaction, state *dataplane.State) error {
 	if k.around != nil {
 		around.keep(k.around, state)
 	}
-	k.around = around
+	k.around, k.node, k.siblings = around, state.Node, state.Siblings
 	k.solicit()
 	if err := k.number(t, state); err != nil {
 		return err

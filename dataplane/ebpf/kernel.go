@@ -23,7 +23,9 @@ type kernel struct {
 
 	adopted    bool
 	around     *surroundings
-	ids        map[string]uint16 // of nodes
+	node       dataplane.Node      // that they were looked at for
+	siblings   []dataplane.Sibling // the same
+	ids        map[string]uint16   // of nodes
 	nodes      map[uint16]directNode
 	live       map[directTarget]*installed
 	names      map[pharos.Name][]*wanted
@@ -130,8 +132,10 @@ func (k *kernel) apply(t *transaction, state *dataplane.State, renewed map[pharo
 			return err
 		}
 	} else {
-		if err := k.follow(t, state); err != nil {
-			return err
+		if k.watch.changed() || !state.Node.Equal(&k.node) || !slices.EqualFunc(state.Siblings, k.siblings, dataplane.Sibling.Equal) {
+			if err := k.follow(t, state); err != nil {
+				return err
+			}
 		}
 		for name, now := range renewed {
 			if err := k.replace(t, name, now); err != nil {

@@ -12,7 +12,7 @@ import (
 
 // scrubbed is how many frontends one Verify reads back, to bound its cost: of more
 // than that each is looked at in its turn.
-const scrubbed = 512
+const scrubbed = 256
 
 // scrub is where reading back goes on.
 type scrub struct {

@@ -53,7 +53,7 @@ struct further {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1048576);
+	__uint(max_entries, 262144);
 	__type(key, struct further);
 	__type(value, struct owner);
 } owners SEC(".maps");
