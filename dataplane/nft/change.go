@@ -16,8 +16,7 @@ type live struct {
 
 	direct  bool // the tables of direct frontends are there
 	devices []string
-	tables  uint32 // number given to a table last
-	carried int    // Services with direct frontends
+	carried int // Services with direct frontends
 }
 
 func newLive() *live {

@@ -15,7 +15,7 @@ type compiled struct {
 	slots    map[dataplane.GroupKey][]netip.AddrPort
 	elements []element
 	stuck    []stuck
-	carried  map[dataplane.GroupKey]carried // of direct frontends
+	carried  map[dataplane.Target]carried // direct frontends
 }
 
 // planned returns what was compiled; nil, if nothing was.
@@ -34,9 +34,9 @@ type stuck struct {
 }
 
 // compile turns a Service into elements. The slots that its backends had before
-// decide where they stay, so that the difference is small; id numbers the tables of
-// direct frontends.
-func compile(s *dataplane.Service, slots map[dataplane.GroupKey][]netip.AddrPort, id func(dataplane.GroupKey) uint32) *compiled {
+// decide where they stay, so that the difference is small; number numbers
+// nodes.
+func compile(s *dataplane.Service, slots map[dataplane.GroupKey][]netip.AddrPort, number numbering) *compiled {
 	c := &compiled{service: s, slots: make(map[dataplane.GroupKey][]netip.AddrPort, len(s.Groups))}
 	for i := range s.Groups {
 		c.group(&s.Groups[i], slots[s.Groups[i].Key()])
@@ -44,7 +44,7 @@ func compile(s *dataplane.Service, slots map[dataplane.GroupKey][]netip.AddrPort
 	for i := range s.Frontends {
 		c.frontend(&s.Frontends[i])
 	}
-	c.direct(s, id)
+	c.direct(s, number)
 	return c
 }
 

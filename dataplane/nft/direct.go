@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +16,15 @@ type direct struct {
 	network network
 	numbers map[string]uint32 // of nodes, as long as the driver lives
 	view    view
+	seen    *dataplane.State // that the view was made for
+
+	// distrust says that what the stamps tell of the kernel's tables may be wrong.
+	distrust bool
 }
+
+// errReplaced says that a device is another one by the same name. Its chains may
+// be gone with the first.
+var errReplaced = errors.New("a device was replaced")
 
 // number gives a node a number; zero where there are too many.
 func (d *direct) number(node string) uint32 {
@@ -71,10 +80,18 @@ func (d *direct) elements(state *dataplane.State) []element {
 	return result
 }
 
-// look renews the view of other nodes.
-func (d *direct) look(state *dataplane.State) (err error) {
-	d.view, err = d.network.look(state, d.number)
-	return err
+// look renews the view of other nodes, if it may be another one by now.
+func (d *direct) look(state *dataplane.State) error {
+	if d.seen != nil && d.seen.Node.Equal(&state.Node) && slices.EqualFunc(d.seen.Siblings, state.Siblings, dataplane.Sibling.Equal) && !d.network.moved() {
+		return nil
+	}
+	d.seen = nil
+	v, err := d.network.look(state, d.number)
+	if err != nil {
+		return err
+	}
+	d.view, d.seen = v, state
+	return nil
 }
 
 // elements are those that follow from the node alone.
@@ -92,8 +109,14 @@ func (d *Driver) surroundings(c *change, state *dataplane.State) error {
 	l := d.live
 	wanted := l.carried > 0
 	if wanted {
+		was := d.direct.view.indexes
 		if err := d.direct.look(state); err != nil {
 			return err
+		}
+		for name, i := range d.direct.view.indexes {
+			if before, known := was[name]; l.direct && known && before != i {
+				return errReplaced
+			}
 		}
 	}
 	switch {
@@ -113,10 +136,13 @@ func (d *Driver) surroundings(c *change, state *dataplane.State) error {
 	return nil
 }
 
-// service notes the difference between what a Service was and is.
+// service notes the difference between what a Service was and is, that of tables
+// only where the own node is named.
 func (c *change) service(l *live, was, is *compiled, self string, number numbering) {
 	c.replace(l, was, is)
-	c.tables(was, is, self, number)
+	if self != "" {
+		c.tables(was, is, self, number)
+	}
 	if was != nil && len(was.carried) > 0 {
 		l.carried--
 	}
@@ -188,6 +214,36 @@ func (d *direct) tunnel(f *family, i int) []element {
 	return result
 }
 
+// trusts reports whether the kernel holds the tables that the frontends among the
+// elements need: it has the same frontends with the same stamps. Who changed
+// elements of a table in between, before the driver listened, goes unnoticed.
+func (k *kernel) trusts(want []element) bool {
+	n := 0
+	for _, e := range want {
+		if kind := e.set.kind(); kind == directPorts || kind == directClients {
+			n++
+			if found, ok := k.elements[e.id()]; !ok || !found.same(&e) {
+				return false
+			}
+		}
+	}
+	for key := range k.elements {
+		if kind := key.set.kind(); kind == directPorts || kind == directClients {
+			n--
+		}
+	}
+	return n == 0
+}
+
+// forgetDirect makes the kernel's tables of direct frontends unknown.
+func (k *kernel) forgetDirect() {
+	k.of = k.of[:len(families)]
+	maps.DeleteFunc(k.elements, func(key id, _ element) bool { return key.set.family().index >= len(families) })
+	for _, f := range directFamilies {
+		k.sets[f.index], k.chains[f.index], k.rules[f.index] = nil, nil, nil
+	}
+}
+
 // hasDirect tells States with direct frontends.
 func hasDirect(state *dataplane.State) bool {
 	for _, s := range state.Services.All() {
@@ -232,44 +288,4 @@ func (c *change) devices(l *live, is []string) {
 		}
 	}
 	l.devices = is
-}
-
-// numberTables returns what numbers the tables of a Service's groups: as they
-// were, or as the kernel has them and nobody else took, or anew.
-func (l *live) numberTables(s *dataplane.Service, was *compiled, found map[id]uint32, taken map[uint32]bool) func(dataplane.GroupKey) uint32 {
-	return func(key dataplane.GroupKey) uint32 {
-		if was != nil {
-			if at, ok := was.carried[key]; ok {
-				return at.id
-			}
-		}
-		for i := range s.Frontends {
-			fe := &s.Frontends[i]
-			if !fe.Direct || s.Groups[fe.Outside].Key() != key {
-				continue
-			}
-			n, ok := found[id{set: directPorts.in(owner(fe.Addr.Is6()), 0), key: targetKey(fe.Target)}]
-			if !ok {
-				n, ok = found[id{set: directClients.in(owner(fe.Addr.Is6()), 0), key: targetKey(fe.Target)}]
-			}
-			if ok && !taken[n] {
-				taken[n] = true
-				return n
-			}
-		}
-		l.tables++
-		return l.tables
-	}
-}
-
-// tableNumbers returns the numbers that targets' tables have in the kernel.
-func (k *kernel) tableNumbers() (found map[id]uint32, last uint32) {
-	found = map[id]uint32{}
-	for key, e := range k.elements {
-		if kind := key.set.kind(); (kind == directPorts || kind == directClients) && len(e.value) == 4 {
-			n := unmark(e.value)
-			found[key], last = n, max(last, n)
-		}
-	}
-	return found, last
 }

@@ -62,12 +62,12 @@ func (f *family) ingressChains() []chain {
 	toOwner := func(q quotes) []rule {
 		return perKind("to another owner's node", func(k kind) []term {
 			to := reg(4)
-			return then(f.slot(k, q), []term{find(f, owners, reg(0), reg(0)), find(f, nodes, reg(0), to), forward{to, to + f.words()}})
+			return then(f.slot(k, q), []term{f.ownerOf(k, reg(0)), find(f, nodes, reg(1), to), forward{to, to + f.words()}})
 		})
 	}
-	word := func(text string, q quotes, second bool) []rule {
+	word := func(text string, q quotes, register uint32) []rule {
 		return perKind(text, func(k kind) []term {
-			return then(f.slot(k, q), []term{find(f, owners, reg(0), reg(0))}, leaveWord(reg(0), second), leave())
+			return then(f.slot(k, q), []term{f.ownerOf(k, reg(0))}, leaveWord(register), leave())
 		})
 	}
 	direct := []rule{
@@ -81,20 +81,20 @@ func (f *family) ingressChains() []chain {
 	direct = append(direct, toOwner(false)...)
 	direct = append(direct, rule{"ICMP error", then(f.isError(), goTo("error"))})
 	sibling := []rule{{"had its second chance", then(f.isMarked(), leave())}}
-	sibling = append(sibling, word("unless its connection is known", false, true)...)
+	sibling = append(sibling, word("unless its connection is known", false, reg(0))...)
 	sibling = append(sibling, rule{"ICMP error", then(f.isError(), goTo("error-from-sibling"))})
 	return []chain{
 		{name: "direct", rules: direct},
 		{name: "from-sibling", rules: sibling},
 		// The first fragment tells where the packet goes once it is whole.
-		{name: "fragment", rules: word("to another owner's node once it is whole", false, false)},
+		{name: "fragment", rules: word("to another owner's node once it is whole", false, reg(1))},
 		// The kernel tells its sender how much a tunnel carries.
 		{name: "too-long", rules: perKind("to a tunnel", func(k kind) []term {
-			return then(f.slot(k, false), []term{find(f, owners, reg(0), reg(0)), &expr.Lookup{SourceRegister: reg(0), SetName: tunnelled.in(f, 0).name()}},
-				leaveWord(reg(0), false), []term{&expr.Verdict{Kind: expr.VerdictAccept}})
+			return then(f.slot(k, false), []term{f.ownerOf(k, reg(0)), &expr.Lookup{SourceRegister: reg(1), SetName: tunnelled.in(f, 0).name()}},
+				leaveWord(reg(1)), []term{&expr.Verdict{Kind: expr.VerdictAccept}})
 		})},
 		{name: "error", rules: toOwner(true)},
-		{name: "error-from-sibling", rules: word("unless its connection is known", true, true)},
+		{name: "error-from-sibling", rules: word("unless its connection is known", true, reg(0))},
 		f.guard(),
 	}
 }
@@ -133,12 +133,12 @@ func (f *family) ownerChains() []chain {
 			{"had its second chance", then(f.isMarked(), goTo("nobody-knows"))},
 			{"another node's, as this one has it", then([]term{priority(reg(0)), otherWord(reg(0))}, f.away(reg(0), true))},
 		}, perKind("to the previous owner's node", func(k kind) []term {
-			return then(f.slot(k, q), []term{find(f, slots, reg(0), pod)}, f.away(previous, true))
+			return then(f.slot(k, q), []term{f.podOf(k, pod)}, f.away(previous, true))
 		})...)
 	}
 	ours := func(text string, end ...term) []rule {
 		return perKind(text, func(k kind) []term {
-			return append(f.slot(k, false), append([]term{find(f, slots, reg(0), pod)}, end...)...)
+			return append(f.slot(k, false), append([]term{f.podOf(k, pod)}, end...)...)
 		})
 	}
 	unknown := append([]rule{

@@ -1,16 +1,18 @@
 package nft
 
 import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
 	"net/netip"
 
 	"github.com/pharoslb/pharos/dataplane"
 	"github.com/pharoslb/pharos/dataplane/table"
 )
 
-// carried is a group of direct frontends as it is in the kernel.
+// carried is a direct frontend as it is in the kernel.
 type carried struct {
-	ipv6  bool
-	id    uint32 // of its table in the kernel
+	kind  kind // of frontends
 	table *table.Table
 }
 
@@ -23,32 +25,28 @@ func carries(s *dataplane.Service, fe *dataplane.Frontend) bool {
 
 // direct adds a Service's direct frontends, the elements of tables aside: they are
 // too many to be kept.
-func (c *compiled) direct(s *dataplane.Service, id func(dataplane.GroupKey) uint32) {
+func (c *compiled) direct(s *dataplane.Service, number numbering) {
 	for i := range s.Frontends {
 		fe := &s.Frontends[i]
-		g := &s.Groups[fe.Outside]
 		if !carries(s, fe) {
 			continue
 		}
-		at, known := c.carried[g.Key()]
-		if !known {
-			if c.carried == nil {
-				c.carried = map[dataplane.GroupKey]carried{}
-			}
-			at = carried{fe.Addr.Is6(), id(g.Key()), g.Table}
-			c.carried[g.Key()] = at
-		}
-		k := directPorts
+		g := &s.Groups[fe.Outside]
+		at := carried{directPorts, g.Table}
 		if g.Affinity > 0 {
-			k = directClients
+			at.kind = directClients
 		}
-		key, name := targetKey(fe.Target), c.comment(fe)
-		for _, f := range []*family{owner(at.ipv6), ingress(at.ipv6)} {
-			c.add(k.in(f, 0), key, mark(at.id), name)
+		if c.carried == nil {
+			c.carried = map[dataplane.Target]carried{}
+		}
+		c.carried[fe.Target] = at
+		key, name := targetKey(fe.Target), c.comment(fe)+at.stamp(number)
+		for _, f := range []*family{owner(fe.Addr.Is6()), ingress(fe.Addr.Is6())} {
+			c.add(at.kind.in(f, 0), key, "", name)
 			c.add(directAddrs.in(f, 0), address(fe.Addr), "", "")
 		}
 		if fe.Sources != nil {
-			c.sources(ingress(at.ipv6), key, fe.Sources)
+			c.sources(ingress(fe.Addr.Is6()), key, fe.Sources)
 		}
 	}
 }
@@ -56,6 +54,18 @@ func (c *compiled) direct(s *dataplane.Service, id func(dataplane.GroupKey) uint
 // numbering says which number a node has, whether it is known otherwise or not;
 // zero stands for none.
 type numbering func(node string) uint32
+
+// stamp tells what elements of the table are in the kernel: those that follow from
+// its owners and slots and from the numbers of the nodes.
+func (c carried) stamp(number numbering) string {
+	h := fnv.New64a()
+	b := binary.BigEndian.AppendUint64(nil, c.table.Generation)
+	for i := range c.table.Owners {
+		b = binary.BigEndian.AppendUint32(b, number(c.table.Owners[i].Node))
+	}
+	h.Write(b)
+	return fmt.Sprintf(" #%016x", h.Sum64())
+}
 
 // slots returns the elements of a slot: who gets a packet at an owner's node, and
 // which node does at an ingress. A value that is empty stands for none.
@@ -79,22 +89,22 @@ func (c carried) slot(n int, self string, number numbering) (owner, ingress stri
 		return endpoint(current.Addr) + mark(number(previous.Node)), ""
 	case previous != nil && previous.Node == self && !previous.Draining:
 		// A node whose table is older may still send new connections here.
-		return endpoint(previous.Addr) + mark(0), mark(number(current.Node))
+		return endpoint(previous.Addr) + mark(0), both(number(current.Node))
 	}
-	return "", mark(number(current.Node))
+	return "", both(number(current.Node))
 }
 
-// slotChange is the difference between two tables of one group.
-func (c *change) slotChange(was, is carried, self string, number numbering) {
-	at := is
-	if is.table == nil {
-		at = was
-	}
-	pairs := [2]setID{slots.in(owner(at.ipv6), 0), owners.in(ingress(at.ipv6), 0)}
-	if was.table != nil && is.table != nil && was.id != is.id {
-		c.slotChange(was, carried{}, self, number)
+// both is a node as it is told in either case.
+func both(number uint32) string { return mark(number^sendOn^sendSecond) + mark(number) }
+
+// slotChange is the difference between two tables of one frontend.
+func (c *change) slotChange(target dataplane.Target, was, is carried, self string, number numbering) {
+	if was.table != nil && is.table != nil && was.kind != is.kind {
+		c.slotChange(target, was, carried{}, self, number)
 		was = carried{}
 	}
+	kind, key := max(was.kind, is.kind), targetKey(target)
+	pairs := [2]setID{slotsOf(kind).in(owner(target.Addr.Is6()), 0), ownersOf(kind).in(ingress(target.Addr.Is6()), 0)}
 	for n := range table.Size {
 		var old, new [2]string
 		old[0], old[1] = was.slot(n, self, number)
@@ -103,7 +113,7 @@ func (c *change) slotChange(was, is carried, self string, number numbering) {
 			if old[i] == new[i] {
 				continue
 			}
-			key := mark(at.id) + mark(uint32(n))
+			key := key + mark(uint32(n))
 			if old[i] != "" {
 				c.remove = append(c.remove, element{set: set, key: key, value: old[i]})
 			}
@@ -116,21 +126,21 @@ func (c *change) slotChange(was, is carried, self string, number numbering) {
 
 // tables notes the difference between the tables of what a Service was and is.
 func (c *change) tables(was, is *compiled, self string, number numbering) {
-	var old, new map[dataplane.GroupKey]carried
+	var old, new map[dataplane.Target]carried
 	if was != nil {
 		old = was.carried
 	}
 	if is != nil {
 		new = is.carried
 	}
-	for key, o := range old {
-		if n := new[key]; o != n {
-			c.slotChange(o, n, self, number)
+	for target, o := range old {
+		if n := new[target]; o != n {
+			c.slotChange(target, o, n, self, number)
 		}
 	}
-	for key, n := range new {
-		if _, known := old[key]; !known {
-			c.slotChange(carried{}, n, self, number)
+	for target, n := range new {
+		if _, known := old[target]; !known {
+			c.slotChange(target, carried{}, n, self, number)
 		}
 	}
 }

@@ -69,10 +69,10 @@ func find(f *family, k kind, key, value uint32) term {
 // error quotes, which is of an answer: what is the source there is the Service.
 type quotes bool
 
-// slot loads the table and the slot of a packet's connection into registers 0
-// and 1. It ends the rule where the target has no table of that kind.
+// slot loads the target of a packet's connection and its slot, if slots are told
+// apart as by that kind of frontends, into the registers from 0.
 func (f *family) slot(k kind, q quotes) []term {
-	client := reg(8) // behind the longest target
+	client := reg(8) // behind the longest target and its slot
 	var terms []term
 	if q {
 		terms = f.quoted(client)
@@ -83,9 +83,15 @@ func (f *family) slot(k kind, q quotes) []term {
 	if k == directPorts {
 		length += 4
 	}
-	return append(terms, find(f, k, reg(0), reg(0)),
-		&expr.Hash{SourceRegister: client, DestRegister: reg(1), Length: length, Modulus: table.Size, Seed: table.Seed, Type: expr.HashTypeJenkins})
+	return append(terms, &expr.Hash{SourceRegister: client, DestRegister: reg(f.length(frontendPath)), Length: length,
+		Modulus: table.Size, Seed: table.Seed, Type: expr.HashTypeJenkins})
 }
+
+// ownerOf looks for the node of the slot's owner, if that is another one: it is put
+// into two registers, as sendSecond and as sendOn. podOf looks for the pod, if it
+// is one of this node's.
+func (f *family) ownerOf(k kind, value uint32) term { return find(f, ownersOf(k), reg(0), value) }
+func (f *family) podOf(k kind, value uint32) term   { return find(f, slotsOf(k), reg(0), value) }
 
 // quoted loads the target into the registers from 0 and the client's address and
 // port, from the header that an ICMP error quotes (RFC 792; RFC 4443). Headers
@@ -161,12 +167,8 @@ func (f *family) fromSibling() []term {
 func priority(register uint32) term { return &expr.Meta{Key: expr.MetaKeyPRIORITY, Register: register} }
 
 // leaveWord notes the node in a register in the packet's priority.
-func leaveWord(register uint32, second bool) []term {
-	set := &expr.Meta{Key: expr.MetaKeyPRIORITY, SourceRegister: true, Register: register}
-	if !second {
-		return []term{set}
-	}
-	return []term{otherWord(register), set}
+func leaveWord(register uint32) []term {
+	return []term{&expr.Meta{Key: expr.MetaKeyPRIORITY, SourceRegister: true, Register: register}}
 }
 
 // otherWord turns sendOn into sendSecond and back.

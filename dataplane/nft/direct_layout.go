@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/nftables"
 )
@@ -33,29 +34,49 @@ func (f *family) isIngress() bool { return f.table == nftables.TableFamilyNetdev
 // The sets and maps of direct frontends.
 const (
 	directAddrs   = kinds + iota // addresses of direct frontends
-	directPorts                  // target → table, for slots by the client's address and port
-	directClients                // target → table, for slots by its address alone
-	slots                        // table . slot → pod . port . node of the previous owner; this node's
-	owners                       // table . slot → node of the current owner; other nodes'
-	nodes                        // node → address . device
-	macs                         // Ethernet addresses that other nodes send from
-	tunnelled                    // node → nothing: those behind a tunnel
-	fits                         // lengths of packets that a tunnel carries
-	clamp                        // 0 → TCP's maximum segment size by way of a tunnel
-	peers                        // addresses from which tunnels lead here
+	directPorts                  // target, with slots by the client's address and port
+	directClients                // target, with slots by its address alone
+	slots                        // target . slot → pod . port . node of the previous owner; this node's
+	slotsAffinity                // the same with slots by address alone
+	owners                       // target . slot → node of the current owner, as sendSecond and as sendOn; other nodes'
+	ownersAffinity
+	nodes     // node → address . device
+	macs      // Ethernet addresses that other nodes send from
+	tunnelled // node → nothing: those behind a tunnel
+	fits      // lengths of packets that a tunnel carries
+	clamp     // 0 → TCP's maximum segment size by way of a tunnel
+	peers     // addresses from which tunnels lead here
 )
 
 var directNames = map[kind]string{
 	directAddrs: "addresses", directPorts: "frontends", directClients: "frontends-with-affinity",
-	slots: "slots", owners: "owners", nodes: "nodes", macs: "siblings",
+	slots: "slots", slotsAffinity: "slots-with-affinity", owners: "owners", ownersAffinity: "owners-with-affinity", nodes: "nodes", macs: "siblings",
 	tunnelled: "nodes-behind-tunnels", fits: "lengths-for-tunnels", clamp: "segment-size", peers: "tunnel-peers",
 }
 
+// slotsOf and ownersOf return the maps of a kind of frontends.
+func slotsOf(frontends kind) kind {
+	if frontends == directClients {
+		return slotsAffinity
+	}
+	return slots
+}
+
+func ownersOf(frontends kind) kind {
+	if frontends == directClients {
+		return ownersAffinity
+	}
+	return owners
+}
+
+// isTable tells the maps of slots.
+func (k kind) isTable() bool { return k >= slots && k <= ownersAffinity }
+
 // directSets are the sets that every table of direct frontends has.
 func (f *family) directSets() []setID {
-	all := []kind{directAddrs, directPorts, directClients, slots, nodes, macs, pods, clamp, peers}
+	all := []kind{directAddrs, directPorts, directClients, slots, slotsAffinity, nodes, macs, pods, clamp, peers}
 	if f.isIngress() {
-		all = []kind{directAddrs, directPorts, directClients, owners, nodes, macs, pods, guarded, allowed, tunnelled, fits}
+		all = []kind{directAddrs, directPorts, directClients, owners, ownersAffinity, nodes, macs, pods, guarded, allowed, tunnelled, fits}
 	}
 	var result []setID
 	for _, k := range all {
@@ -71,12 +92,10 @@ func (s setID) directSpec(result *spec) {
 	switch s.kind() {
 	case directAddrs:
 		result.key = []nftables.SetDatatype{f.addr}
-	case directPorts, directClients:
-		result.data = []nftables.SetDatatype{mark}
-	case slots:
-		result.key, result.data = []nftables.SetDatatype{mark, mark}, []nftables.SetDatatype{f.addr, port, mark}
-	case owners:
-		result.key, result.data = []nftables.SetDatatype{mark, mark}, []nftables.SetDatatype{mark}
+	case slots, slotsAffinity:
+		result.key, result.data = append(slices.Clip(result.key), mark), []nftables.SetDatatype{f.addr, port, mark}
+	case owners, ownersAffinity:
+		result.key, result.data = append(slices.Clip(result.key), mark), []nftables.SetDatatype{mark, mark}
 	case nodes:
 		result.key, result.data = []nftables.SetDatatype{mark}, []nftables.SetDatatype{f.addr, nftables.TypeIFIndex}
 	case tunnelled:
@@ -101,10 +120,7 @@ const (
 	numbers    = 1 << 12    // how many nodes can be told apart
 )
 
-// mac is an Ethernet address as it is in a register.
-func mac(a [6]byte) string { return string(a[:]) + "\x00\x00" }
-
-// secondChance returns the two bytes of the header's beginning that hold the
+// dscp returns the two bytes of the header's beginning that hold the
 // DSCP, those bits alone.
 func (f *family) dscp(value byte) []byte {
 	if f.is6() {

@@ -25,6 +25,7 @@ type Driver struct {
 	live   *live            // nil: what the kernel holds is to be read
 	seen   uint32           // generation of nftables that live was compared with, or is of its own making; 0: none
 	stale  conntrack.Stale  // connections to be forgotten
+	events events
 	direct direct
 	status dataplane.DriverStatus
 }
@@ -104,7 +105,7 @@ func (d *Driver) update(state *dataplane.State) error {
 			if was != nil {
 				slots = was.slots
 			}
-			is = compile(s, slots, d.live.numberTables(s, was, nil, nil))
+			is = compile(s, slots, d.direct.number)
 		}
 		c.service(d.live, was, is, state.Node.Name, d.direct.number)
 		renewed[name] = is
@@ -141,6 +142,9 @@ func diff(state, last *dataplane.State) []pharos.Name {
 // there was anything to do.
 func (d *Driver) resync(state *dataplane.State) (bool, error) {
 	d.seen = 0
+	if err := d.events.open(d.netns); err != nil {
+		return false, err
+	}
 	seen, err := d.socket.generation()
 	if err != nil {
 		return false, err
@@ -161,17 +165,14 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 	}
 	l, c, old := newLive(), &change{}, conntrack.Stale{}
 	var slots map[id][]slot
-	var found map[id]uint32
-	taken := map[uint32]bool{}
 	if k != nil {
 		slots, l.classes = k.slots(), k.classes
-		found, l.tables = k.tableNumbers()
 		d.direct.adopt(k)
 	}
 	for _, name := range diff(state, &dataplane.State{}) {
 		s, _ := state.Services.Get(name)
-		is := compile(s, adopt(s, slots), l.numberTables(s, nil, found, taken))
-		c.service(l, nil, is, state.Node.Name, d.direct.number)
+		is := compile(s, adopt(s, slots), d.direct.number)
+		c.service(l, nil, is, "", d.direct.number)
 		l.services[name] = is
 		old.Note(nil, is.planned())
 	}
@@ -188,13 +189,25 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 		l.direct, l.devices = true, d.direct.view.devices
 	}
 	c.node(l, d.elements(state, wanted))
+	if k != nil && len(k.of) > len(families) && (d.direct.distrust || !k.trusts(c.add)) {
+		k.forgetDirect()
+	}
+	if k == nil || len(k.of) == len(families) {
+		for _, is := range l.services {
+			c.tables(nil, is, state.Node.Name, d.direct.number)
+		}
+	}
 	b, want := &batch{}, l.objects()
-	if adopted := k != nil && c.against(k, want); adopted {
+	if adopted := k != nil && c.against(k, want); !adopted && k != nil && len(k.of) > len(families) {
+		// Everything is made anew, tables too.
+		d.direct.distrust = true
+		return d.resync(state)
+	} else if adopted {
 		d.status.Adopted++
 	} else {
 		d.status.Rebuilt++
 		c = &change{make: families[:], add: c.add, sets: want.sets, chains: want.chains}
-		if wanted {
+		if k = nil; wanted {
 			c.make = allFamilies
 		}
 	}
@@ -214,6 +227,7 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 		maps.Copy(d.stale, old)
 	}
 	d.live = l
+	d.direct.distrust = false
 	d.done(state)
 	return changed, nil
 }
@@ -252,10 +266,19 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	if now, err := d.socket.generation(); err == nil && now == d.seen && d.live != nil {
-		// Nobody changed anything in any table; but the network may have.
+	now, err := d.socket.generation()
+	heard := d.events.drain(d.socket.portID())
+	d.direct.distrust = d.direct.distrust || heard.direct
+	if err == nil && d.live != nil && !heard.touched && d.seen != 0 && (now == d.seen || !heard.lost) {
+		// Nobody changed anything in the driver's tables; but the network may have.
+		d.seen = now
+		before := d.direct.network.repaired
 		if !d.live.direct || d.update(d.state) == nil {
-			return false, d.note(d.forget())
+			repaired := d.direct.network.repaired > before
+			if repaired {
+				d.status.Repaired++
+			}
+			return repaired, d.note(d.forget())
 		}
 	}
 	before := d.status

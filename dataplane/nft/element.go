@@ -27,8 +27,12 @@ type id struct {
 
 func (e *element) id() id { return id{e.set, e.key, e.end, e.closing} }
 
-// same reports whether both do the same, whatever their comments say.
-func (e *element) same(other *element) bool { return e.id() == other.id() && e.value == other.value }
+// same reports whether both do the same, whatever their comments say; but those
+// of direct frontends say which table is in the kernel.
+func (e *element) same(other *element) bool {
+	k := e.set.kind()
+	return e.id() == other.id() && e.value == other.value && (k != directPorts && k != directClients || e.comment == other.comment)
+}
 
 // targetKey is a frontend's key on the path on which it is found.
 func targetKey(t dataplane.Target) string {

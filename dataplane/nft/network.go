@@ -22,6 +22,7 @@ type view struct {
 	hops    map[string][2]hop // by sibling; IPv4, IPv6
 	macs    [][6]byte         // that siblings send from, sorted
 	devices []string          // at which packets from outside come in, sorted; tunnels last
+	indexes map[string]int    // of devices
 	mtus    [2]int            // of what a tunnel carries; zero where there is none
 	peers   []netip.Addr      // that tunnels lead to, sorted
 }
@@ -40,7 +41,13 @@ type network struct {
 	known  map[hop][6]byte // Ethernet addresses of siblings
 	asked  map[hop]bool    // whether one has been waited for
 
+	watch  watch
+	wanted map[hop]bool // siblings' hops of the last look
+	silent bool         // one of those did not answer
+	looked time.Time
+
 	made     [2]tunnel
+	ends     [2]int // indexes of the tunnels' devices
 	repaired uint64 // tunnels that somebody else had changed
 }
 
@@ -60,12 +67,27 @@ func (n *network) open() error {
 	return nil
 }
 
+// close gives the sockets up.
+func (n *network) close() {
+	n.watch.close()
+	if n.handle != nil {
+		n.handle.Close()
+		n.handle = nil
+	}
+}
+
 // look returns the view of a node.
 func (n *network) look(state *dataplane.State, number numbering) (view, error) {
-	v := view{hops: map[string][2]hop{}}
+	v := view{hops: map[string][2]hop{}, indexes: map[string]int{}}
 	if err := n.open(); err != nil {
 		return v, err
 	}
+	if n.watch.socket == nil {
+		if err := n.watch.open(n.netns); err != nil {
+			return v, err
+		}
+	}
+	n.looked = time.Now()
 	links, err := n.handle.LinkList()
 	if err != nil {
 		return v, fmt.Errorf("list devices: %w", err)
@@ -76,6 +98,11 @@ func (n *network) look(state *dataplane.State, number numbering) (view, error) {
 	var tunnels [2]tunnel
 	for _, a := range slices.Backward(state.Node.Addresses) {
 		tunnels[index(a.Is6())].own = a
+	}
+	for _, l := range links {
+		if slices.Contains(v.devices, l.Attrs().Name) {
+			v.indexes[l.Attrs().Name] = l.Attrs().Index
+		}
 	}
 	for _, s := range state.Siblings {
 		var hops [2]hop
@@ -112,10 +139,12 @@ func (n *network) tunnels(v *view, want [2]tunnel) error {
 		if changed && n.made[i].equal(&t) {
 			n.repaired++
 		}
-		n.made[i] = t
+		n.made[i], n.ends[i] = t, 0
 		if link == nil {
 			continue
 		}
+		n.ends[i] = link.Attrs().Index
+		v.indexes[tunnelNames[i]] = n.ends[i]
 		for name, hops := range v.hops {
 			if hops[i].tunnel {
 				hops[i].device = uint32(link.Attrs().Index)
@@ -222,6 +251,7 @@ func (n *network) senders(hops map[string][2]hop) ([][6]byte, error) {
 			}
 		}
 	}
+	n.wanted, n.silent = wanted, false
 	maps.DeleteFunc(n.known, func(h hop, _ [6]byte) bool { return !wanted[h] })
 	maps.DeleteFunc(n.asked, func(h hop, _ bool) bool { return !wanted[h] })
 	deadline := time.Now().Add(askTime)
@@ -246,9 +276,11 @@ func (n *network) senders(hops map[string][2]hop) ([][6]byte, error) {
 	var all [][6]byte
 	for h := range wanted {
 		n.asked[h] = true
-		if m, ok := n.known[h]; ok {
+		m, ok := n.known[h]
+		if ok {
 			all = append(all, m)
 		}
+		n.silent = n.silent || !ok
 	}
 	slices.SortFunc(all, func(a, b [6]byte) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(all), nil
@@ -267,22 +299,6 @@ func (n *network) neighbors(wanted map[hop]bool) error {
 		}
 	}
 	return nil
-}
-
-// equal reports whether both say the same.
-func (v *view) equal(other *view) bool {
-	if len(v.hops) != len(other.hops) || !slices.Equal(v.macs, other.macs) || !slices.Equal(v.devices, other.devices) {
-		return false
-	}
-	if v.mtus != other.mtus || !slices.Equal(v.peers, other.peers) {
-		return false
-	}
-	for name, h := range v.hops {
-		if other.hops[name] != h {
-			return false
-		}
-	}
-	return true
 }
 
 func addrOf(ip net.IP) netip.Addr {

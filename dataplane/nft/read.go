@@ -77,6 +77,9 @@ func (k *kernel) read(conn *nftables.Conn, s *socket, f *family) (bool, error) {
 		return false, nil
 	}
 	for _, id := range ids {
+		if id.kind().isTable() {
+			continue // millions: the frontends tell what is in them
+		}
 		if err := k.readElements(s, id); err != nil {
 			return false, fmt.Errorf("set %s: %w", id.name(), err)
 		}
@@ -218,7 +221,7 @@ func decode(set setID, data []byte) element {
 		case elemKeyEnd:
 			e.end = string(only(value, unix.NFTA_DATA_VALUE))
 		case unix.NFTA_SET_ELEM_USERDATA:
-			if set.kind() == nodes { // names that a successor has to know
+			if k := set.kind(); k == nodes || k == directPorts || k == directClients { // what a successor has to know
 				e.comment, _ = userdata.GetString(value, userdata.NFTNL_UDATA_SET_ELEM_COMMENT)
 			}
 		case unix.NFTA_SET_ELEM_FLAGS:

@@ -55,12 +55,14 @@ func (n *node) nft(args ...string) string {
 	return out
 }
 
-func (n *node) state() *dataplane.State {
-	return n.planner.Plan(&pharos.Snapshot{
+func (n *node) state() *dataplane.State { return n.planner.Plan(n.snapshot()) }
+
+func (n *node) snapshot() *pharos.Snapshot {
+	return &pharos.Snapshot{
 		Revision: 1, Synced: true, Services: pharos.MapOf(n.cluster), Endpoints: pharos.MapOf(n.ends),
-		Nodes: pharos.Map[string, *pharos.Node]{}.With("n1", &pharos.Node{
+		Nodes: pharos.Map[string, *pharos.Node]{}.With("n2", &pharos.Node{Name: "n2", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00:a::2")}}).With("n1", &pharos.Node{
 			Name: "n1", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("fd00:244:1::/64")}}),
-	})
+	}
 }
 
 func (n *node) apply() {

@@ -176,15 +176,20 @@ func (n *network) reach(device int) (changed bool, err error) {
 
 // set changes a kernel setting of the network namespace.
 func (n *network) set(key, value string) error {
+	return n.inside(func() error { return sysctl.Dir("").SetSysctl(key, value) })
+}
+
+// inside runs f on a thread in the network namespace.
+func (n *network) inside(f func() error) error {
 	if n.netns == 0 {
-		return sysctl.Dir("").SetSysctl(key, value)
+		return f()
 	}
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // the thread ends with the goroutine
 		err := netns.Set(netns.NsHandle(n.netns))
 		if err == nil {
-			err = sysctl.Dir("").SetSysctl(key, value)
+			err = f()
 		}
 		done <- err
 	}()

@@ -59,7 +59,7 @@ func (f *dataplaneFlags) mechanisms() []mechanism {
 	return []mechanism{
 		{"ebpf", func() error { return ebpf.Probe(bpf) }, func() dataplane.Driver { return ebpf.New(bpf) },
 			func(context.Context, string) error { return ebpf.Sweep(bpf) }},
-		{"nft", func() error { return nil }, func() dataplane.Driver { return nft.New(tables) },
+		{"nft", f.probeNFT, func() dataplane.Driver { return nft.New(tables) },
 			func(ctx context.Context, serving string) error {
 				if serving == "ebpf" {
 					return nil // it has nftables carry what isn't direct
@@ -69,6 +69,14 @@ func (f *dataplaneFlags) mechanisms() []mechanism {
 		{"ipvs", func() error { return ipvs.Probe(virtual) }, func() dataplane.Driver { return ipvs.New(virtual) },
 			func(ctx context.Context, _ string) error { return ipvs.New(virtual).Remove(ctx) }},
 	}
+}
+
+// probeNFT asks for what mode direct needs where it is the rule.
+func (f *dataplaneFlags) probeNFT() error {
+	if f.mode != string(pharos.Direct) && !f.beside {
+		return nil
+	}
+	return nft.Probe(nft.Options{})
 }
 
 func (f *dataplaneFlags) names() []string {

@@ -1,0 +1,113 @@
+package nft
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// events hears what others do to the driver's tables, so that only that has to be
+// looked into, whatever they do to their own. It has no goroutine: what it heard
+// waits in its socket.
+type events struct {
+	socket *nl.NetlinkSocket // nil: to be opened
+	buffer []byte
+}
+
+// eventBuffer is how many bytes wait at most. More are lost, which is noticed.
+const eventBuffer = 4 << 20
+
+func (e *events) open(ns int) error {
+	if e.socket != nil {
+		return nil
+	}
+	at := netns.None()
+	if ns != 0 {
+		at = netns.NsHandle(ns)
+	}
+	s, err := nl.SubscribeAt(at, netns.None(), unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err != nil {
+		return fmt.Errorf("listen to nftables: %w", err)
+	}
+	// A smaller buffer does as well, with more to look into.
+	_ = s.SetReceiveBufferSize(eventBuffer, true)
+	e.socket, e.buffer = s, make([]byte, 64<<10)
+	return nil
+}
+
+// heard is what was heard since the last time.
+type heard struct {
+	touched bool // somebody else changed a table of the driver's
+	direct  bool // one of those of direct frontends
+	lost    bool // maybe more than that
+}
+
+// drain returns what was heard of others than the sockets with that port.
+func (e *events) drain(port uint32) (h heard) {
+	if e.socket == nil {
+		return heard{lost: true}
+	}
+	for range 1 << 20 { // what comes meanwhile is for the next time
+		n, _, err := unix.Recvfrom(e.socket.GetFd(), e.buffer, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return h
+		case err != nil && !errors.Is(err, unix.EINTR):
+			h.lost = true
+			if !errors.Is(err, unix.ENOBUFS) {
+				return h
+			}
+		}
+		for b := e.buffer[:max(n, 0)]; len(b) >= unix.SizeofNlMsghdr; {
+			length := int(binary.NativeEndian.Uint32(b))
+			if length < unix.SizeofNlMsghdr || length > len(b) {
+				break
+			}
+			if binary.NativeEndian.Uint32(b[12:]) != port {
+				h.note(b[unix.SizeofNlMsghdr:length])
+			}
+			b = b[min(len(b), (length+3)&^3):]
+		}
+	}
+	return h
+}
+
+// note notes one event, whose first attribute is the table's name whatever it is
+// about.
+func (h *heard) note(data []byte) {
+	if len(data) < 4 {
+		return
+	}
+	table := text(only(data[4:], unix.NFTA_TABLE_NAME))
+	for i, f := range allFamilies {
+		if byte(f.table) == data[0] && f.own == table {
+			h.touched = true
+			h.direct = h.direct || i >= len(families)
+		}
+	}
+}
+
+// portID returns the number that the kernel gave the socket, zero where it is not
+// open.
+func (s *socket) portID() uint32 {
+	if s.conn == nil {
+		return 0
+	}
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var port uint32
+	_ = raw.Control(func(fd uintptr) {
+		if a, err := unix.Getsockname(int(fd)); err == nil {
+			if a, ok := a.(*unix.SockaddrNetlink); ok {
+				port = a.Pid
+			}
+		}
+	})
+	return port
+}
