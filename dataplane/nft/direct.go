@@ -103,6 +103,14 @@ func (d *Driver) elements(state *dataplane.State, direct bool) []element {
 	return result
 }
 
+// done gives up what else than tables direct frontends needed, once there are none.
+func (d *direct) done() error {
+	d.seen, d.view = nil, view{}
+	err := d.network.removeTunnels()
+	d.network.close()
+	return err
+}
+
 // surroundings notes the difference in what follows from the node and its view of
 // others, and whether there are tables of direct frontends at all.
 func (d *Driver) surroundings(c *change, state *dataplane.State) error {

@@ -116,6 +116,11 @@ func (d *Driver) update(state *dataplane.State) error {
 	if err := d.transact(c.batch(&batch{})); err != nil {
 		return err
 	}
+	if len(c.drop) > 0 {
+		if err := d.direct.done(); err != nil {
+			return err
+		}
+	}
 	for name, is := range renewed {
 		d.stale.Note(d.live.services[name].planned(), is.planned())
 		if is == nil {
@@ -223,6 +228,11 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 	if err := d.transact(b); err != nil {
 		return changed, err
 	}
+	if len(c.drop) > 0 {
+		if err := d.direct.done(); err != nil {
+			return changed, err
+		}
+	}
 	if changed || d.live == nil {
 		maps.Copy(d.stale, old)
 	}
@@ -308,6 +318,9 @@ func (d *Driver) Remove(context.Context) error {
 	}
 	if err := d.socket.flush(b); err != nil {
 		return d.note(fmt.Errorf("remove nftables: %w", err))
+	}
+	if err := d.direct.done(); err != nil {
+		return d.note(err)
 	}
 	d.live, d.state = nil, &dataplane.State{}
 	return d.note(nil)

@@ -1,6 +1,7 @@
 package nft_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pharoslb/pharos"
@@ -20,5 +21,14 @@ func TestDirectPassesTheSuite(t *testing.T) {
 
 // One node is on a segment of its own.
 func TestDirectPassesTheSuiteThroughTunnels(t *testing.T) {
-	dptest.RunDirect(t, dptest.NewFleet(t, dptest.FleetOptions{Mode: pharos.Direct, Split: true}, newMember))
+	f := dptest.NewFleet(t, dptest.FleetOptions{Mode: pharos.Direct, Split: true}, newMember)
+	dptest.RunDirect(t, f)
+	for _, m := range f.Members {
+		if err := m.Driver().Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := m.NS.Output(t.Context(), "ip", "-o", "link"); err != nil || strings.Contains(out, "pharos") {
+			t.Errorf("%s has after Remove: %s (%v)", m.Name, out, err)
+		}
+	}
 }

@@ -112,6 +112,20 @@ func (n *network) ensure(i int, t tunnel) (link netlink.Link, changed bool, err 
 	return link, true, err
 }
 
+// removeTunnels deletes the devices.
+func (n *network) removeTunnels() error {
+	if err := n.open(); err != nil {
+		return err
+	}
+	for i := range n.made {
+		if _, _, err := n.ensure(i, tunnel{}); err != nil {
+			return err
+		}
+		n.made[i] = tunnel{}
+	}
+	return nil
+}
+
 // peers brings the tunnel's neighbors, and where their frames go, to what they
 // have to be.
 func (n *network) peers(link netlink.Link, i int, t tunnel) (changed bool, err error) {
