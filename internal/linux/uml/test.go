@@ -78,9 +78,14 @@ func Bench(b *testing.B, m Machine, run func(*testing.B)) {
 	m.Args = []string{"-test.run=^$", "-test.bench=^" + b.Name() + "$", "-test.benchmem",
 		"-test.benchtime=" + cmp.Or(forwarded("test.benchtime"), "1s")}
 	boot(b, &m)
-	status, err := Boot(b.Context(), m, func(line string) { fmt.Println("guest:", line) })
+	var all []string
+	status, err := Boot(b.Context(), m, func(line string) {
+		if all = append(all, line); strings.HasPrefix(line, "Benchmark") {
+			fmt.Println("guest:", line)
+		}
+	})
 	if err != nil || status != 0 {
-		b.Fatalf("the guest's exit status is %d (%v)", status, err)
+		b.Fatalf("the guest's exit status is %d (%v):\n%s", status, err, strings.Join(all, "\n"))
 	}
 }
 
