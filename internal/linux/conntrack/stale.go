@@ -13,54 +13,62 @@ import (
 	"github.com/pharoslb/pharos/dataplane"
 )
 
-// Stale are the UDP frontends whose connections may lead to a backend that is
-// no longer theirs, each with those that are. UDP has no end that connection
-// tracking could see: a client that goes on sending from one port would stay
-// with a backend that is gone, or with none if it began before there was one.
+// Stale are the frontends whose connections may lead to a backend that is no longer
+// theirs, each with those that are. UDP has no end that connection tracking could
+// see: a client that goes on sending from one port would stay with a backend that is
+// gone, or with none if it began before there was one. Of a direct frontend's TCP the
+// node that has the connection need not see the end: it may come to another owner. A
+// client that takes the port again, days later, would be sent to the pod that is gone.
 type Stale map[dataplane.Target]map[netip.AddrPort]bool
 
 // Note compares what a Service was with what it is; either may be nil.
 func (s Stale) Note(was, is *dataplane.Service) {
-	before := udp(was)
-	after := udp(is)
-	for target, backends := range after {
+	before := backends(was)
+	after := backends(is)
+	for target, is := range after {
 		old, known := before[target]
-		if !known || len(old) == 0 && len(backends) > 0 {
-			s[target] = backends // packets may have passed untranslated
+		if !known || len(old) == 0 && len(is) > 0 {
+			s[target] = is // packets may have passed untranslated
 			continue
 		}
 		for b := range old {
-			if !backends[b] {
-				s[target] = backends
+			if !is[b] {
+				s[target] = is
 				break
 			}
 		}
 		if _, pending := s[target]; pending {
-			s[target] = backends
+			s[target] = is
 		}
 	}
 	for target := range before {
-		if _, kept := after[target]; !kept {
+		if _, kept := after[target]; !kept && target.Protocol == pharos.UDP {
 			s[target] = nil
 		}
 	}
 }
 
-// udp returns the backends of a Service's UDP frontends, from both sides.
-func udp(s *dataplane.Service) map[dataplane.Target]map[netip.AddrPort]bool {
+// backends returns, from both sides, the backends of a Service's UDP frontends and
+// those that own connections of its other direct ones.
+func backends(s *dataplane.Service) map[dataplane.Target]map[netip.AddrPort]bool {
 	if s == nil {
 		return nil
 	}
 	var result map[dataplane.Target]map[netip.AddrPort]bool
 	for i := range s.Frontends {
 		fe := &s.Frontends[i]
-		if fe.Protocol != pharos.UDP {
+		if fe.Protocol != pharos.UDP && !fe.Direct {
 			continue
 		}
 		all := map[netip.AddrPort]bool{}
 		for _, index := range []int{fe.Outside, fe.Inside} {
 			for j := range s.Groups[index].Backends {
 				all[s.Groups[index].Backends[j].Addr] = true
+			}
+			if t := s.Groups[index].Table; t != nil && fe.Protocol != pharos.UDP {
+				for j := range t.Owners {
+					all[t.Owners[j].Addr] = true
+				}
 			}
 		}
 		if result == nil {
@@ -144,11 +152,12 @@ func (f staleFilter) any() bool {
 // MatchConntrackFlow reports whether a connection was made to a stale frontend
 // and does not lead to one of its backends.
 func (f staleFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
-	if flow.Forward.Protocol != unix.IPPROTO_UDP {
-		return false
+	protocol, known := protocols[flow.Forward.Protocol]
+	if !known || protocol != pharos.UDP && flow.Reverse.SrcIP.Equal(flow.Forward.DstIP) {
+		return false // not ours, or not translated
 	}
 	dst := addrOf(flow.Forward.DstIP)
-	target := dataplane.Target{Addr: dst, Protocol: pharos.UDP, Port: flow.Forward.DstPort}
+	target := dataplane.Target{Addr: dst, Protocol: protocol, Port: flow.Forward.DstPort}
 	backends, ok := f.stale[target]
 	if !ok && f.own[dst] {
 		target.Addr = netip.IPv4Unspecified()
@@ -159,3 +168,6 @@ func (f staleFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 	}
 	return ok && !backends[netip.AddrPortFrom(addrOf(flow.Reverse.SrcIP), flow.Reverse.SrcPort)]
 }
+
+// protocols are those of Services by their numbers.
+var protocols = map[uint8]pharos.Protocol{unix.IPPROTO_TCP: pharos.TCP, unix.IPPROTO_UDP: pharos.UDP, unix.IPPROTO_SCTP: pharos.SCTP}
