@@ -15,9 +15,14 @@ const (
 	// sluggish is how long a client may take to read what is written to it at once.
 	sluggish = 10 * time.Second
 
-	// maxLine bounds one value of a stream, in bytes.
-	maxLine = 1 << 20
+	// maxLine bounds one value of a stream, in bytes: that of the largest Service that an
+	// API server keeps, of some 60,000 ports at two addresses, has two thirds of it.
+	maxLine = 16 << 20
 )
+
+// ErrNotServed says that the process behind a socket does not serve an endpoint, as
+// another version of it may not.
+var ErrNotServed = errors.New("the process does not serve it")
 
 // Stream answers GET requests with values as long as tell emits them, each as a
 // line of JSON. Up to most clients are served at a time. One that does not read is
@@ -56,7 +61,8 @@ func Stream[T any](most int, tell func(ctx context.Context, emit func(...T) erro
 
 // Follow asks the process behind the socket for a stream at endpoint and hands
 // each value to each, until ctx ends, each fails, or the stream does, which an error
-// tells too: so does a server that says nothing for the time of silence.
+// tells too: so does a server that says nothing for the time of silence. Of one that
+// does not have the endpoint it is ErrNotServed.
 func Follow[T any](ctx context.Context, socket, endpoint string, silence time.Duration, each func(T) error) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
@@ -77,7 +83,11 @@ func Follow[T any](ctx context.Context, socket, endpoint string, silence time.Du
 		return fmt.Errorf("follow %s: %w", socket, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return fmt.Errorf("follow %s at %s: %w", endpoint, socket, ErrNotServed)
+	default:
 		return fmt.Errorf("follow %s: the answer is %s", socket, resp.Status)
 	}
 	lines := bufio.NewScanner(resp.Body)

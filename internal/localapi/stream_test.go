@@ -91,4 +91,7 @@ func TestFollowASilentServer(t *testing.T) {
 	if err := Follow(t.Context(), filepath.Join(t.TempDir(), "none.sock"), "/", time.Minute, func(int) error { return nil }); err == nil {
 		t.Error("nobody answers, and no error")
 	}
+	if err := Follow(t.Context(), path, "/v1/other", time.Minute, func(int) error { return nil }); !errors.Is(err, ErrNotServed) {
+		t.Errorf("what is not served: %v", err)
+	}
 }
