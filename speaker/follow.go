@@ -53,7 +53,9 @@ type DataPlaneState struct {
 	Beside bool                 `json:"beside,omitempty"`
 	Mode   pharos.DataPlaneMode `json:"mode,omitempty"`
 
-	// Silent is since when it is not heard, for the reason of Problem; zero: it is.
+	// Silent is since when it is not known to be up to date; zero: it is heard, and has
+	// told all that it holds. Problem says why it is not heard; empty: it is, but began
+	// anew and is yet to tell.
 	Silent  time.Time `json:"silent,omitzero"`
 	Problem string    `json:"problem,omitempty"`
 }
@@ -159,8 +161,10 @@ func (s *Speaker) listen(now time.Time) map[pharos.Name]bool {
 		s.log.Info("data plane", "gates", is.Gates, "heard", is.Silent.IsZero(), "whole", is.Whole, "problem", is.Problem)
 	}
 	for name, serving := range s.edge.DataPlane.Take() {
-		if serving == nil {
+		if is := k.serving[name]; serving == nil {
 			delete(k.serving, name)
+		} else if is != nil && is.Equal(serving) {
+			continue // a proxy that began anew tells all
 		} else {
 			k.serving[name] = serving
 		}
@@ -237,6 +241,8 @@ func (k *kernel) unfit(now time.Time) why.Reason {
 		return why.New(why.DataPlaneAwaited, "this node's proxy has put nothing into the kernel yet")
 	case !k.state.Whole:
 		return why.New(why.DataPlaneAwaited, "this node's proxy is not heard: %s", k.state.Problem)
+	case k.state.Problem == "":
+		return why.New(why.DataPlaneBehind, "this node's proxy began anew, and has put nothing into the kernel for %v", silentTime)
 	}
 	return why.New(why.DataPlaneBehind, "this node's proxy has not been heard for %v: %s", silentTime, k.state.Problem)
 }

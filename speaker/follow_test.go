@@ -259,6 +259,21 @@ func TestLaggingKernel(t *testing.T) {
 	})
 }
 
+// A proxy that began anew and tells what was known already changes nothing.
+func TestToldAgain(t *testing.T) {
+	g := newGated(t)
+	svc, eps := service("web", "172.19.100.1"), backends("n1", "n2")
+	g.put(svc, eps)
+	g.kernel.holds(svc, eps)
+	g.reconcile()
+	before := g.Status().Updates
+	g.kernel.holds(svc, eps)
+	g.refresh()
+	if got := g.Status().Updates; got != before {
+		t.Errorf("%d updates of what is the same", got-before)
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	a := addr("172.19.100.1")
 	held := func(local int) *dataplane.Serving {

@@ -42,6 +42,7 @@ var errTooMany = fmt.Errorf("the proxy tells of more than %d Services", maxServi
 // speaker.DataPlane.
 type kernelLink struct {
 	socket  string
+	auto    bool // there may be none
 	booted  bool // the machine has just come up: a proxy may be yet to come
 	follow  func(ctx context.Context, each func(proxy.Told) error) error
 	changed chan struct{}
@@ -49,7 +50,7 @@ type kernelLink struct {
 	mu    sync.Mutex
 	state speaker.DataPlaneState
 	held  map[pharos.Name]bool               // by what was told last
-	fresh map[pharos.Name]bool               // told since the connection began, until it is whole; nil: it is
+	fresh map[pharos.Name]bool               // told since the connection began, until it is whole; nil: it is, or there is none
 	news  map[pharos.Name]*dataplane.Serving // not yet taken
 }
 
@@ -64,7 +65,7 @@ func newKernelLink(gate, socket string, booted bool) (*kernelLink, error) {
 		return nil, fmt.Errorf("--gate %q is neither auto, on nor off", gate)
 	}
 	l := &kernelLink{
-		socket: socket, booted: booted, changed: make(chan struct{}, 1),
+		socket: socket, auto: gate == "auto", booted: booted, changed: make(chan struct{}, 1),
 		held: map[pharos.Name]bool{}, news: map[pharos.Name]*dataplane.Serving{},
 		state: speaker.DataPlaneState{Gates: gate == "on", Silent: time.Now(), Problem: "it has not been asked yet"},
 	}
@@ -118,16 +119,11 @@ func (l *kernelLink) Run(ctx context.Context) error {
 			return nil
 		case <-retry.C:
 		}
-		heard := false
-		err := l.follow(ctx, func(t proxy.Told) error {
-			heard = true
-			return l.hear(t)
-		})
+		err := l.follow(ctx, l.hear)
 		if ctx.Err() != nil {
 			return nil
 		}
-		l.lost(err)
-		if heard {
+		if l.lost(err) {
 			pause = first
 		}
 		retry.Reset(pause)
@@ -152,8 +148,8 @@ func (l *kernelLink) hear(t proxy.Told) error {
 	var err error
 	wake := t != proxy.Told{}
 	l.mu.Lock()
-	if !l.state.Silent.IsZero() { // it is heard again, and begins anew
-		l.state.Silent, l.state.Problem = time.Time{}, ""
+	if l.fresh == nil && !l.state.Silent.IsZero() { // it is heard again, and begins anew
+		l.state.Problem = ""
 		l.fresh, wake = map[pharos.Name]bool{}, true
 	}
 	l.state.Gates = true
@@ -179,7 +175,7 @@ func (l *kernelLink) hear(t proxy.Told) error {
 				delete(l.held, name)
 			}
 		}
-		l.fresh = nil
+		l.fresh, l.state.Silent = nil, time.Time{}
 		l.state.Whole, l.state.Settled = true, true
 	}
 	l.mu.Unlock()
@@ -189,17 +185,33 @@ func (l *kernelLink) hear(t proxy.Told) error {
 	return err
 }
 
-// lost takes in that nothing is heard any more. What was told stands.
-func (l *kernelLink) lost(err error) {
+// lost takes in that nothing is heard any more, and reports whether all had been told
+// before. What was told stands, but where the proxy in its place is one that tells
+// nothing.
+func (l *kernelLink) lost(err error) bool {
 	l.mu.Lock()
-	same := !l.state.Silent.IsZero() && l.state.Problem == err.Error()
+	told, same := l.state.Silent.IsZero(), l.state.Problem == err.Error()
 	l.mu.Unlock()
-	if same {
-		return
+	if !told && same {
+		return false
 	}
 	l.update(func() {
-		if l.state.Problem = err.Error(); l.state.Silent.IsZero() {
+		if l.state.Problem, l.fresh = err.Error(), nil; told {
 			l.state.Silent = time.Now()
 		}
+		if l.auto && errors.Is(err, localapi.ErrNotServed) {
+			l.forget()
+		}
 	})
+	return told
+}
+
+// forget takes back all that was told. The caller holds mu.
+func (l *kernelLink) forget() {
+	for name := range l.held {
+		l.news[name] = nil
+	}
+	clear(l.held)
+	st := &l.state
+	*st = speaker.DataPlaneState{Settled: st.Settled, Silent: st.Silent, Problem: st.Problem}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -99,11 +100,11 @@ func TestKernelLink(t *testing.T) {
 			t.Errorf("without a socket: %+v", st)
 		}
 		w.tell(t, proxy.Told{})
-		if st := w.State(); !st.Gates || st.Whole || !st.Silent.IsZero() {
+		if st := w.State(); !st.Gates || st.Whole || st.Problem != "" {
 			t.Errorf("with a proxy that has nothing in the kernel: %+v", st)
 		}
 		w.tell(t, about, holds("a"), holds("b"), whole)
-		if st := w.State(); !st.Whole || !st.Comparable || !st.Beside || st.Mode != pharos.Direct || w.taken() != "a b" {
+		if st := w.State(); !st.Whole || !st.Silent.IsZero() || !st.Comparable || !st.Beside || st.Mode != pharos.Direct || w.taken() != "a b" {
 			t.Errorf("told all: %+v", st)
 		}
 		gone := pharos.Name{Namespace: "default", Name: "a"}
@@ -119,15 +120,86 @@ func TestKernelLink(t *testing.T) {
 			t.Errorf("after its end: %+v", st)
 		}
 		<-time.After(time.Minute)
+		ended := w.State().Silent
 		w.tell(t, told(dataplane.DigestFormat+1), holds("b"))
-		if got := w.taken(); got != "b" || w.State().Comparable || !w.State().Silent.IsZero() {
+		if got := w.taken(); got != "b" || w.State().Comparable || w.State().Problem != "" {
 			t.Errorf("the next one tells: %q, %+v", got, w.State())
 		}
+		w.end <- errors.New("it was killed, too")
+		synctest.Wait()
+		<-time.After(time.Minute)
+		w.tell(t, told(dataplane.DigestFormat+1), holds("b"))
+		if got := w.State().Silent; got != ended {
+			t.Errorf("not up to date since %v, want %v: nobody has told all since then", got, ended)
+		}
 		w.tell(t, whole)
-		if got := w.taken(); got != "-c" {
+		if got := w.taken(); got != "b -c" || !w.State().Silent.IsZero() {
 			t.Errorf("the next one told all: %q", got)
 		}
 	})
+}
+
+// A proxy of a version that tells nothing, in the place of one that did, leaves things
+// as they are without one, where that may be.
+func TestKernelLinkToAnOlderProxy(t *testing.T) {
+	for gate, want := range map[string]string{"auto": "-a", "on": ""} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newCable(t, gate, filepath.Join(t.TempDir(), "none.sock"), false)
+			w.tell(t, told(dataplane.DigestFormat), holds("a"), proxy.Told{Whole: true})
+			w.taken()
+			w.end <- fmt.Errorf("follow: %w", localapi.ErrNotServed)
+			synctest.Wait()
+			if st, got := w.State(), w.taken(); st.Gates != (want == "") || !st.Settled || st.Whole != st.Gates || got != want {
+				t.Errorf("%s: %+v, %q taken", gate, st, got)
+			}
+		})
+	}
+}
+
+// A Service of as many ports as an API server would keep does not keep others from
+// being heard of.
+func TestLargestServiceIsHeard(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "proxy.sock")
+	l, err := newKernelLink("on", socket, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := holds("large")
+	for _, addr := range []string{"192.0.2.255", "2001:db8:1234:5678:9abc:def0:1234:5678"} {
+		for port := range 60_000 {
+			large.Serving.Frontends = append(large.Serving.Frontends, dataplane.Served{Addr: netip.MustParseAddr(addr), Protocol: pharos.SCTP, Port: uint16(port), Backends: 999, Local: 999})
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle(servingPath, localapi.Stream(1, func(ctx context.Context, emit func(...proxy.Told) error) error {
+		if err := emit(large, proxy.Told{Whole: true}); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- task.Run(ctx, l.Run, func(ctx context.Context) error { return localapi.Serve(ctx, socket, mux) })
+	}()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	patience := time.After(time.Minute)
+	for !l.State().Whole {
+		select {
+		case <-l.Changed():
+		case <-patience:
+			t.Fatalf("nothing was heard: %+v", l.State())
+		}
+	}
+	if got := l.Take()[large.Serving.Name]; got == nil || len(got.Frontends) != 120_000 {
+		t.Error("it is not heard of in full")
+	}
 }
 
 // How long a speaker that begins waits for what a proxy tells.

@@ -236,6 +236,8 @@ func heard(st *speaker.DataPlaneState, now time.Time) string {
 		return "awaited: it has put nothing into the kernel yet"
 	case !st.Whole:
 		return "awaited: " + st.Problem
+	case !st.Silent.IsZero() && st.Problem == "":
+		return fmt.Sprintf("begins anew, and has put nothing into the kernel for %s", age(now, st.Silent))
 	case !st.Silent.IsZero():
 		return fmt.Sprintf("not heard for %s: %s", age(now, st.Silent), st.Problem)
 	}

@@ -13,7 +13,7 @@ func (s *Set) Speaker(status func() speaker.Status, healthy func() error) {
 	service := c.desc("metallb_speaker_announced", "Addresses of Services that this node announces.", "service", "protocol", "node", "ip")
 	silent := c.desc("pharos_speaker_unannounced_addresses", "Addresses of Services that this node does not announce, by reason.", "reason")
 	members := c.desc("pharos_speaker_members", "Speakers known to be alive, this one included.")
-	heard := c.desc("pharos_speaker_data_plane_heard_bool", "Whether the node's proxy tells what the kernel holds; only where announcements wait for it.")
+	heard := c.desc("pharos_speaker_data_plane_heard_bool", "Whether the node's proxy is heard and has told all that the kernel holds; only where announcements wait for it.")
 	last := c.desc("pharos_speaker_last_resort_addresses", "Addresses that this node announces to be used only where no other node does (RFC 8326).")
 	segments := newSegments(c)
 	client := newClient(c)
