@@ -7,6 +7,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/layer2"
 )
 
 // kernels gives every node a data plane of its own.
@@ -141,6 +142,27 @@ func TestDrainedNodeHandsItsAddressesOver(t *testing.T) {
 		}
 		if got := w.homes["n2"].notes.take(); !slices.ContainsFunc(got, func(s string) bool { return len(s) > 0 && s[:4] == "node" }) {
 			t.Errorf("n2 told %q", got)
+		}
+	})
+}
+
+// A node that is drained keeps the addresses that no other has a link for: it answers for
+// them as long as it may.
+func TestDrainedNodeKeepsWhatNobodyElseReaches(t *testing.T) {
+	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
+		all := w.shops(20)
+		cfg := *w.world.Config
+		cfg.Advertisements = []pharos.Advertisement{{Name: "lan", Mode: pharos.Layer2, Pools: []string{"lan"}, Interfaces: []string{"eth1"}}}
+		w.world.Config = &cfg
+		w.homes["n2"].links = append(w.homes["n2"].links, layer2.LinkStatus{Name: "eth1", MAC: layer2.MAC{2, 1, 0, 0, 0, 2}})
+		w.start()
+		w.world.Nodes = cluster(node(1), draining(node(2), time.Minute), node(3))
+		w.tell()
+		pass(5 * time.Second)
+		for a, owner := range w.owners(all) {
+			if owner != "n2" {
+				t.Errorf("%s is answered for by %q, n2 alone could", a, owner)
+			}
 		}
 	})
 }

@@ -165,7 +165,7 @@ func (v *View) address(p *Plan, a *Address, svc *pharos.Service, serving []strin
 		chosen = &own
 	}
 	a.Pool, a.Reason = pool.Name, chosen.reason
-	p.peered = union(p.peered, announcers(svc, chosen.announcers(a.Addr), serving))
+	p.peered = union(p.peered, announcers(svc, v.staying(chosen.announcers(a.Addr)), serving))
 	p.Nodes = union(p.Nodes, p.peered)
 	p.Trail = append(p.Trail, why.New(why.OK, "address %s is in pool %s", a.Addr, where(pool.Name, pool.Origin)))
 	if c := chosen.clashFor(a.Addr, v.opt.Node); c != nil {
@@ -283,6 +283,15 @@ func announcers(svc *pharos.Service, able, serving []string) []string {
 		}
 	}
 	return nodes
+}
+
+// staying leaves out the nodes that are being drained: others are to be looked at,
+// though they may announce for a while.
+func (v *View) staying(nodes []string) []string {
+	if len(v.drains) == 0 {
+		return nodes
+	}
+	return slices.DeleteFunc(slices.Clone(nodes), v.drainsAt)
 }
 
 // union merges sorted lists. Where one is empty or both are the same it copies

@@ -90,11 +90,12 @@ func (v *View) request(svc *pharos.Service, serving []string) election.Request {
 	return election.Request{Labels: svc.Labels, Local: svc.ExternalLocal, Serving: serving, Alive: v.crowd.alive}
 }
 
-// able leaves out the candidates that are being drained, and those that have told of no
-// link that the address could be announced on, unless that leaves nobody.
+// able leaves out the candidates that have told of no link that the address could be
+// announced on, and of the others those that are being drained, unless that leaves
+// nobody.
 func (v *View) able(b *election.Ballot, addr netip.Addr, svc *pharos.Service, candidates []election.Candidate) []election.Candidate {
-	candidates = without(candidates, func(c election.Candidate) bool { return v.drainsAt(c.Node) })
-	return without(candidates, func(c election.Candidate) bool { return !v.fits(b, addr, svc, c.Node) })
+	candidates = without(candidates, func(c election.Candidate) bool { return !v.fits(b, addr, svc, c.Node) })
+	return without(candidates, func(c election.Candidate) bool { return v.drainsAt(c.Node) })
 }
 
 // without leaves out those candidates, unless that leaves nobody.

@@ -86,6 +86,17 @@ func TestAdvertisementsSelectServices(t *testing.T) {
 	}
 }
 
+// That a node is being drained does not settle a clash.
+func TestClashOnADrainedNode(t *testing.T) {
+	cfg := base()
+	cfg.Advertisements = []pharos.Advertisement{preferring("low", 100, "a"), preferring("high", 200, "a")}
+	n1, n2 := draining(node(1, "rack=1"), 0), node(2, "rack=2")
+	p := NewView(Options{Node: "n1"}, cfg, n1, cluster(n1, n2)).Plan(service("web", "172.19.100.1"), backends("n1"))
+	if got, want := render(p), "172.19.100.1 conflictingAdvertisements\nconflictingAdvertisements by "; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Explain names the objects that decided, and the selector.
 func TestTrailNamesOriginsAndSelectors(t *testing.T) {
 	cfg := base()

@@ -83,9 +83,6 @@ func (v *View) candidate(a *pharos.Advertisement, self *pharos.Node, nodes []*ph
 		c.offer = &Offer{Advertisement: a, Peers: peers}
 	}
 	for _, n := range nodes {
-		if n.Drain.Asked {
-			continue // others are to be looked at, though it may announce for a while
-		}
 		announces := c.offer != nil
 		if n.Name != self.Name {
 			announces = pharos.MatchesAny(a.NodeSelectors, n.Labels) && v.fit(n).Code == why.OK && v.reaches(a, n)
