@@ -32,7 +32,7 @@ func TestDirect(t *testing.T) {
 		Services:  pharos.MapOf(map[pharos.Name]*pharos.Service{name: service}),
 		Endpoints: pharos.MapOf(map[pharos.Name]*pharos.Endpoints{name: endpoints}),
 		Nodes: pharos.MapOf(map[string]*pharos.Node{
-			"n1": {Name: "n1", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
+			"n1": {Name: "n1", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
 			"n2": {Name: "n2", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")}, NotReady: true},
 		}),
 	}
@@ -125,6 +125,24 @@ func TestDirectWantsNodes(t *testing.T) {
 	invalid := func(s *pharos.Service) {
 		s.ModeRefused = why.New(why.DataPlaneModeInvalid, "no mode")
 	}
+	ipv6 := func(s *pharos.Service) {
+		s.Mode, s.ClusterIPs, s.Ingress = pharos.Direct, []netip.Addr{addr("fd10::1")}, []netip.Addr{addr("fd01::1")}
+	}
+	dual := func(ingress string) func(*pharos.Service) {
+		return func(s *pharos.Service) {
+			s.Mode, s.ClusterIPs = pharos.Direct, append(s.ClusterIPs, addr("fd10::1"))
+			s.Ingress = []netip.Addr{addr(ingress)}
+		}
+	}
+	// the same with pods of both families
+	both := func(nodes ...string) *pharos.Endpoints {
+		e := on(nodes...)
+		for _, b := range e.Backends {
+			b.Addr = addr("fd02::" + b.Node)
+			e.Backends = append(e.Backends, b)
+		}
+		return e
+	}
 	for _, test := range []struct {
 		name    string
 		service func(*pharos.Service)
@@ -132,6 +150,10 @@ func TestDirectWantsNodes(t *testing.T) {
 		owners  int // -1: mode nat
 		refused why.Code
 	}{
+		{"IPv6, and the nodes have IPv4 addresses alone", ipv6, both("1", "2"), -1, why.NodeUnknown},
+		{"IPv6 from inside alone", dual("192.0.2.1"), both("1", "2"), 2, why.OK},
+		{"IPv6 from outside alone", dual("fd01::1"), both("1", "2"), -1, why.NodeUnknown},
+
 		{"all known", direct, on("n1", "n2"), 2, why.OK},
 		{"one names no node", direct, on("n1", ""), -1, why.NodeUnknown},
 		{"one is on a node that is gone", direct, on("n1", "n2", "n9"), 2, why.OK},
@@ -140,7 +162,9 @@ func TestDirectWantsNodes(t *testing.T) {
 		{"the annotation is wrong", invalid, on("n1"), -1, why.DataPlaneModeInvalid},
 	} {
 		s := snapshot(web(test.service), test.pods)
-		s.Nodes = s.Nodes.With("n2", &pharos.Node{Name: "n2", Addresses: []netip.Addr{addr("10.0.0.2")}})
+		for _, name := range []string{"n2", "1", "2"} {
+			s.Nodes = s.Nodes.With(name, &pharos.Node{Name: name, Addresses: []netip.Addr{addr("10.0.0.2")}})
+		}
 		for _, beside := range []bool{false, true} {
 			p := plan(t, dataplane.Options{Beside: beside}, s)
 			if p.ModeRefused.Code != test.refused {

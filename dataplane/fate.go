@@ -12,10 +12,12 @@ import (
 // fate is what plans depend on of a node; the zero value is that of a node nobody
 // knows.
 type fate struct {
-	reachable bool // packets can be sent on to it: its address is known, or it is the own one
-	alive     bool // it is ready
-	drained   bool // it is being drained
+	ipv4, ipv6 bool // packets of the family can be sent on to it: its address is known
+	alive      bool // it is ready
+	drained    bool // it is being drained
 }
+
+func (f fate) reachable(ipv6 bool) bool { return ipv6 && f.ipv6 || !ipv6 && f.ipv4 }
 
 // look returns the Snapshot's other nodes, by name, and the fates of all nodes.
 // Both are those of the Planner's last Snapshot where no node differs. The own node
@@ -26,20 +28,18 @@ func (p *Planner) look(snapshot *pharos.Snapshot) ([]Sibling, map[string]fate) {
 	}
 	siblings := make([]Sibling, 0, snapshot.Nodes.Len())
 	fates := make(map[string]fate, snapshot.Nodes.Len()+1)
-	fates[p.options.Node] = fate{reachable: true, alive: true}
+	fates[p.options.Node] = fate{ipv4: true, ipv6: true, alive: true}
 	for name, n := range snapshot.Nodes.All() {
-		own := name == p.options.Node
-		fates[name] = fate{reachable: own || len(n.Addresses) > 0, alive: !n.NotReady, drained: n.Drain.Asked}
-		if own {
-			continue
-		}
-		s := Sibling{Name: name}
+		s, f := Sibling{Name: name}, fate{alive: !n.NotReady, drained: n.Drain.Asked}
 		for _, ipv6 := range []bool{false, true} {
 			if i := slices.IndexFunc(n.Addresses, func(a netip.Addr) bool { return a.Is6() == ipv6 }); i >= 0 {
 				s.Addresses = append(s.Addresses, n.Addresses[i])
+				f.ipv4, f.ipv6 = f.ipv4 || !ipv6, f.ipv6 || ipv6
 			}
 		}
-		siblings = append(siblings, s)
+		if fates[name] = f; name != p.options.Node {
+			siblings = append(siblings, s)
+		}
 	}
 	slices.SortFunc(siblings, func(a, b Sibling) int { return cmp.Compare(a.Name, b.Name) })
 	return siblings, fates
