@@ -87,6 +87,27 @@ func TestNodeOfABrokenProxyStandsBack(t *testing.T) {
 	})
 }
 
+// A data plane that is heard and does not follow keeps the addresses that it holds on
+// layer 2: no other node would answer for them.
+func TestLaggingKernelKeepsItsAddressesOnLayer2(t *testing.T) {
+	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
+		kernels, all := w.kernels(), w.shops(20)
+		for _, k := range kernels {
+			k.holdsAll(w)
+		}
+		w.start()
+		before := w.owners(all)
+		for name := range w.world.Endpoints.All() {
+			w.world.Endpoints = w.world.Endpoints.With(name, backends("n1", "n2"))
+		}
+		w.tell()
+		pass(time.Hour)
+		if now := w.owners(all); !sameOwners(now, before) {
+			t.Errorf("owners %v, they were %v", now, before)
+		}
+	})
+}
+
 // A proxy that comes to a node that announces without one takes nothing away while it
 // gets to work.
 func TestProxyJoins(t *testing.T) {

@@ -82,7 +82,9 @@ func (v *View) elect(p *Plan, a *Address, s *Segment, b *election.Ballot, svc *p
 	if v.phase == Gone {
 		return v.drained()
 	}
-	return kernel.verdict(a.Addr, svc.ExternalLocal)
+	held := *kernel
+	held.Late = false // nobody would answer in this node's place
+	return held.verdict(a.Addr, svc.ExternalLocal)
 }
 
 // request is what an election asks of a Service.
