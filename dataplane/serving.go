@@ -84,7 +84,8 @@ func ServingOf(node string, service *pharos.Service, endpoints *pharos.Endpoints
 }
 
 // DigestFormat tells digests apart that are made in different ways, as versions of
-// the program may make them: they say nothing of each other.
+// the program may make them, or of objects that are converted in different ways: they
+// say nothing of each other.
 const DigestFormat = 1
 
 // Digest stands for all that a Service's plan is made of. A plan is a function of

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pharoslb/pharos"
+	"github.com/pharoslb/pharos/dataplane"
 	"github.com/pharoslb/pharos/why"
 )
 
@@ -479,5 +480,40 @@ func TestNodeDrain(t *testing.T) {
 		if d := n.Drain; d.Asked != c.asked || d.Time != c.time || (d.Refused.Code == why.DrainInvalid) != c.isRefused {
 			t.Errorf("%q, cordoned %t: %+v", c.text, c.cordoned, d)
 		}
+	}
+}
+
+// Speaker and proxy of a node may be of two versions: what both make of the same objects
+// has to have the same digest, as long as they say that it can be compared.
+func TestObjectsHaveTheSameDigestInAllVersions(t *testing.T) {
+	svc := service(&corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", Labels: map[string]string{"app": "web"}, Annotations: map[string]string{dataPlaneMode: "direct"}},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, ClusterIPs: []string{"10.96.0.1", "fd10::1"}, ExternalIPs: []string{"198.51.100.1"},
+			ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal, InternalTrafficPolicy: ptr(corev1.ServiceInternalTrafficPolicyLocal),
+			HealthCheckNodePort: 31000, SessionAffinity: corev1.ServiceAffinityClientIP, LoadBalancerSourceRanges: []string{"192.0.2.0/24", "2001:db8::/32"},
+			Ports: []corev1.ServicePort{{Name: "http", Protocol: corev1.ProtocolTCP, Port: 80, NodePort: 30080}, {Name: "dns", Protocol: corev1.ProtocolUDP, Port: 53}},
+		},
+		Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{
+			{IP: "203.0.113.1"}, {IP: "2001:db8::1"}, {IP: "203.0.113.2", IPMode: ptr(corev1.LoadBalancerIPModeProxy)},
+		}}},
+	})
+	endpoint := func(node, a string, c discoveryv1.EndpointConditions) discoveryv1.Endpoint {
+		return discoveryv1.Endpoint{Addresses: []string{a}, NodeName: &node, Conditions: c}
+	}
+	part := func(family discoveryv1.AddressType, endpoints ...discoveryv1.Endpoint) *slice {
+		return endpointSlice(&discoveryv1.EndpointSlice{
+			AddressType: family, Endpoints: endpoints,
+			Ports: []discoveryv1.EndpointPort{{Name: ptr("http"), Port: ptr(int32(8080))}, {Name: ptr("dns"), Port: ptr(int32(5353)), Protocol: ptr(corev1.ProtocolUDP)}},
+		})
+	}
+	terminates := discoveryv1.EndpointConditions{Ready: ptr(false), Serving: ptr(true), Terminating: ptr(true)}
+	eps := merge(map[string]*slice{
+		"b": part(discoveryv1.AddressTypeIPv4, endpoint("n2", "10.244.2.1", discoveryv1.EndpointConditions{}), endpoint("n1", "10.244.1.1", terminates)),
+		"a": part(discoveryv1.AddressTypeIPv4, endpoint("n1", "10.244.1.1", discoveryv1.EndpointConditions{Ready: ptr(true)}), endpoint("n3", "10.244.3.1", discoveryv1.EndpointConditions{Ready: ptr(false)})),
+		"c": part(discoveryv1.AddressTypeIPv6, endpoint("n1", "fd00:1::1", discoveryv1.EndpointConditions{})),
+	})
+	if text, _ := dataplane.DigestOf(svc, eps).MarshalText(); string(text) != "deb80ceacf82f703" {
+		t.Errorf("the digest is %s: objects that are converted in another way need another dataplane.DigestFormat", text)
 	}
 }
