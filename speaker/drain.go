@@ -16,7 +16,8 @@ const DrainTime = 30 * time.Second
 // drain is the drain of the own node.
 type drain struct {
 	phase   Phase
-	until   time.Time  // LastResort ends; zero: no drain is under way
+	since   time.Time  // LastResort began
+	until   time.Time  // it ends; zero: no drain is under way
 	refused why.Reason // told of already
 }
 
@@ -30,9 +31,11 @@ func (d *drain) step(now time.Time, asked bool, lasts time.Duration, running boo
 	case d.phase == Stays && !running:
 		d.phase, d.until = Gone, now
 	case d.phase == Stays:
-		d.phase, d.until = LastResort, now.Add(lasts)
-	case !now.Before(d.until):
-		d.phase = Gone
+		d.phase, d.since, d.until = LastResort, now, now.Add(lasts)
+	case d.phase == LastResort: // which may be asked to take another time by now
+		if d.until = d.since.Add(lasts); !now.Before(d.until) {
+			d.phase = Gone
+		}
 	}
 }
 

@@ -113,6 +113,15 @@ func TestNodeDrain(t *testing.T) {
 		if d := r.deadline(); !d.Equal(time.Now().Add(DrainTime)) {
 			t.Errorf("without a time of its own it lasts until %v", d)
 		}
+		<-time.After(10 * time.Second)
+		r.world.Nodes = cluster(draining(n1, 12*time.Second), n2)
+		r.reconcile()
+		if d := r.deadline(); !d.Equal(time.Now().Add(2 * time.Second)) {
+			t.Errorf("it is to be over sooner, and lasts until %v", d)
+		}
+		r.world.Nodes = cluster(draining(n1, 10*time.Second), n2)
+		r.reconcile()
+		r.wantTable(t)
 	})
 }
 
