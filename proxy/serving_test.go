@@ -61,6 +61,39 @@ func (f *follower) want(t *testing.T, lines ...string) {
 	f.lines = nil
 }
 
+// The status says how a Service is carried, and whether that is what was asked for.
+func TestModeIsExplained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource()
+		p := start(t, proxy.Options{}, proxy.Edge{Source: s, Driver: newDriver(), Kernel: rightKernel()})
+		for _, c := range []struct {
+			mode pharos.DataPlaneMode
+			node string // of the endpoint
+			want string
+		}{
+			{pharos.ModeDefault, "n1", "nat, the proxy's default"},
+			{pharos.NAT, "n1", "nat, as the Service's annotation asks"},
+			{pharos.Direct, "n1", "direct, as the Service's annotation asks"},
+			{pharos.Direct, "", "nat, though another one is asked for"},
+		} {
+			s.set(func(s *pharos.Snapshot) {
+				balanced(s)
+				old, _ := s.Services.Get(webName)
+				is := *old
+				is.Mode = c.mode
+				s.Services = s.Services.With(webName, &is)
+				s.Endpoints = s.Endpoints.With(webName, &pharos.Endpoints{Backends: []pharos.Backend{{
+					Addr: netip.MustParseAddr("10.244.1.1"), Node: c.node, Ready: true, Ports: []pharos.BackendPort{{Protocol: pharos.TCP, Port: 80}},
+				}}})
+			})
+			synctest.Wait()
+			if got, _ := p.Service(webName); got.Mode.Detail != c.want {
+				t.Errorf("%q with an endpoint on %q: %q, want %q", c.mode, c.node, got.Mode.Detail, c.want)
+			}
+		}
+	})
+}
+
 // What is told is what the kernel took, not what is planned: nothing before the
 // first plan is in the kernel, nothing while it refuses.
 func TestTell(t *testing.T) {

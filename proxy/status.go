@@ -187,7 +187,7 @@ func (p *Proxy) mode(snapshot *pharos.Snapshot, s *dataplane.Service) why.Reason
 		return why.New(why.DataPlaneMode, "%s, as all cluster IPs and node ports", mode)
 	case ok && asked.Mode == mode:
 		return why.New(why.DataPlaneMode, "%s, as the Service's annotation asks", mode)
-	case mode != p.opts.Mode:
+	case mode != p.opts.Mode, ok && asked.Mode != pharos.ModeDefault:
 		return why.New(why.DataPlaneMode, "%s, though another one is asked for", mode)
 	}
 	return why.New(why.DataPlaneMode, "%s, the proxy's default", mode)
