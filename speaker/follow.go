@@ -67,8 +67,8 @@ type kernel struct {
 
 	// joined is when a proxy came to a node that announced without one; zero: none did.
 	joined time.Time
-	// trusted says that fit held when listen was called last.
-	trusted bool
+	// ailed says that ails held when listen was called last.
+	ailed bool
 
 	// behind are the Services announced that the data plane has not followed, and queue
 	// the same by since, with some that it has followed in the meantime.
@@ -105,7 +105,7 @@ func (k *kernel) due(since time.Time) time.Time {
 // deadline is when listen has to be called though nothing happened; zero: never.
 func (k *kernel) deadline() time.Time {
 	var next time.Time
-	if since := k.ailing(); k.trusted && !since.IsZero() {
+	if since := k.ailing(); !k.ailed && !since.IsZero() {
 		next = since.Add(silentTime)
 	}
 	if len(k.queue) > 0 {
@@ -116,14 +116,18 @@ func (k *kernel) deadline() time.Time {
 	return next
 }
 
-// fit reports whether the data plane can be trusted with more addresses. Beside another
-// proxy, each Service is judged alone.
-func (k *kernel) fit(now time.Time) bool {
-	if !k.state.Gates || k.state.Beside {
-		return true
-	}
+// fit reports whether the node may take part in elections: its data plane has put
+// something into the kernel, as far as is known. Beside another proxy, each Service is
+// judged alone.
+func (k *kernel) fit() bool {
+	return !k.state.Gates || k.state.Beside || k.state.Whole || !k.joined.IsZero()
+}
+
+// ails reports whether the data plane has not been what it was for so long that other
+// nodes are to be elected, if there are any.
+func (k *kernel) ails(now time.Time) bool {
 	since := k.ailing()
-	return (k.state.Whole || !k.joined.IsZero()) && (since.IsZero() || now.Before(since.Add(silentTime)))
+	return !since.IsZero() && !now.Before(since.Add(silentTime))
 }
 
 // ailing is since when the data plane is not what it was; zero: it is well, or was
@@ -151,7 +155,7 @@ func (s *Speaker) listen(now time.Time) map[pharos.Name]bool {
 	if s.synced && !was.Gates && k.state.Gates {
 		k.joined = now
 	}
-	k.trusted = k.fit(now)
+	k.ailed = k.ails(now)
 	if is := k.state; was.Gates != is.Gates || was.Whole != is.Whole || was.Comparable != is.Comparable || was.Beside != is.Beside || was.Mode != is.Mode {
 		for name := range s.plans {
 			concerned[name] = true
@@ -233,18 +237,14 @@ func (k *kernel) note(name pharos.Name, told *Kernel, now time.Time) {
 }
 
 // unfit says why the node takes no part in layer 2 for its data plane; OK where it may.
-func (k *kernel) unfit(now time.Time) why.Reason {
+func (k *kernel) unfit() why.Reason {
 	switch {
-	case k.fit(now):
+	case k.fit():
 		return why.Reason{}
-	case !k.state.Whole && k.state.Problem == "":
-		return why.New(why.DataPlaneAwaited, "this node's proxy has put nothing into the kernel yet")
-	case !k.state.Whole:
-		return why.New(why.DataPlaneAwaited, "this node's proxy is not heard: %s", k.state.Problem)
 	case k.state.Problem == "":
-		return why.New(why.DataPlaneBehind, "this node's proxy began anew, and has put nothing into the kernel for %v", silentTime)
+		return why.New(why.DataPlaneAwaited, "this node's proxy has put nothing into the kernel yet")
 	}
-	return why.New(why.DataPlaneBehind, "this node's proxy has not been heard for %v: %s", silentTime, k.state.Problem)
+	return why.New(why.DataPlaneAwaited, "this node's proxy is not heard: %s", k.state.Problem)
 }
 
 // dataPlaneStatus tells of the data plane. The caller holds mu.

@@ -87,6 +87,27 @@ func TestNodeOfABrokenProxyStandsBack(t *testing.T) {
 	})
 }
 
+// Where the proxies of all nodes are away for too long, all is as it was: their rules
+// have stayed.
+func TestProxiesOfAllNodesAreAway(t *testing.T) {
+	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
+		kernels, all := w.kernels(), w.shops(20)
+		for _, k := range kernels {
+			k.holdsAll(w)
+		}
+		w.start()
+		before := w.owners(all)
+		for _, k := range kernels {
+			k.change(func() { k.state.Silent, k.state.Problem = time.Now(), "the stream ended" })
+			pass(3 * time.Second)
+		}
+		pass(time.Hour)
+		if now := w.owners(all); !sameOwners(now, before) {
+			t.Errorf("owners %v, they were %v", now, before)
+		}
+	})
+}
+
 // A data plane that is heard and does not follow keeps the addresses that it holds on
 // layer 2: no other node would answer for them.
 func TestLaggingKernelKeepsItsAddressesOnLayer2(t *testing.T) {

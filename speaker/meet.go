@@ -161,14 +161,21 @@ func (s *Speaker) assemble(now time.Time) *crowd {
 	}
 	l.links = s.edge.Layer2.Links()
 	own := Facts{Leaving: l.leaving, Policy: s.opt.Policy, Links: linksOf(l.links), Partial: len(l.links) == 0}
+	if s.kernel.ails(now) {
+		// Others are elected as if it had no link, and nobody falls silent where that is so
+		// of all nodes: rules stay in kernels while proxies are away.
+		for i := range own.Links {
+			own.Links[i].IPv4, own.Links[i].IPv6 = false, false
+		}
+	}
 	c := everybody(s.opt.Node)
 	if m := s.edge.Membership; m != nil {
 		st := m.Status()
-		own.Ready, own.Acting = l.begin.step(now, s.opt.Node, s.snap, len(l.links) > 0 && s.view != nil && s.kernel.fit(now), &st)
+		own.Ready, own.Acting = l.begin.step(now, s.opt.Node, s.snap, len(l.links) > 0 && s.view != nil && s.kernel.fit(), &st)
 		own = m.Tell(own) // who knew more of itself would elect another than the others do
 		l.judge.know(st.Members)
 		c = gather(s.opt.Node, own, &st)
-		if r := s.kernel.unfit(now); r.Code != why.OK && c.reason.Code == why.NotSynced {
+		if r := s.kernel.unfit(); r.Code != why.OK && c.reason.Code == why.NotSynced {
 			c.reason = r
 		}
 		c.holder = m.Holder
