@@ -28,12 +28,12 @@
 // A frontend's element is its whole table, 4 KiB: an update puts another element in its
 // place, which packets see at once. (Maps in maps do that too, but the kernel makes the
 // writer wait for a grace period each time, 5 to 25 ms.) The memory of the old one may
-// be given to another at once, and so readers look at its version twice.
+// be given to another at once, and so readers ask twice whether it still is the frontend's.
 //
 // A connection is an entry for either direction, in the LRU map fresh until client and pod have
 // both been heard, the client by what only the one who got the answer can
-// acknowledge; then in known. Floods of first packets
-// put out one another alone.
+// acknowledge; then in known, until both have closed. Floods of first packets
+// put out one another alone, and what comes and goes puts out none that stays.
 //
 // Who sent a packet on is known by its link address, or by the tunnel that it came in:
 // such a packet goes to another node only with the mark, and a marked one to none. So no tables,

@@ -78,3 +78,59 @@ func TestFloodPutsOutNoConnection(t *testing.T) {
 		}
 	}
 }
+
+// Connections that come and go put out none that is silent meanwhile, however many
+// they are.
+func TestChurnPutsOutNoConnection(t *testing.T) {
+	b := newBench(t)
+	b.options.Sizes.Known, b.options.Sizes.Fresh = 1024, 1024
+	b.serve(1, 1, nil) // one pod, here
+	b.apply(t)
+	ingress, egress := b.Programs()
+	vip, pod := netip.MustParseAddrPort("192.0.2.1:80"), netip.MustParseAddrPort("10.244.1.10:8080")
+	from := func(client netip.AddrPort, flags byte) bool {
+		t.Helper()
+		f := frame{src: client, dst: vip, protocol: 6, flags: flags, ttl: 9}
+		verdict, out := b.run(t, ingress, f.bytes())
+		return verdict == -1 && parse(t, out).dst == pod
+	}
+	answered := func(client netip.AddrPort, flags byte) bool {
+		t.Helper()
+		f := frame{src: pod, dst: client, protocol: 6, flags: flags, ttl: 9, seq: 1999}
+		verdict, out := b.run(t, egress, f.bytes())
+		return verdict == -1 && parse(t, out).src == vip
+	}
+	begin := func(client netip.AddrPort) {
+		t.Helper()
+		if !from(client, 2) || !answered(client, 2|16) || !from(client, 16) {
+			t.Fatalf("%s gets no connection", client)
+		}
+	}
+	const fin, rst, ack = 1, 4, 16
+	silent := netip.MustParseAddrPort("198.51.100.1:999")
+	begin(silent)
+	for i := range 3000 {
+		client := netip.AddrPortFrom(addr("198.51.100.2"), uint16(1024+i))
+		begin(client)
+		ok := false
+		switch i % 3 {
+		case 0: // the client closes first
+			ok = from(client, fin|ack) && answered(client, ack) && answered(client, fin|ack) && from(client, ack)
+		case 1:
+			ok = answered(client, fin|ack) && from(client, ack) && from(client, fin|ack) && answered(client, ack)
+		case 2:
+			ok = answered(client, rst)
+		}
+		if !ok {
+			t.Fatalf("connection %d is not closed as it should be", i)
+		}
+	}
+	if !from(silent, ack) || !answered(silent, ack) {
+		t.Error("others that came and went have put out a connection")
+	}
+	known, err := all[directFlowKey, directFlow](b.kernel.objects.Known)
+	if err != nil || len(known) != 2 {
+		t.Errorf("%d entries are left (%v)", len(known), err)
+	}
+	begin(netip.AddrPortFrom(addr("198.51.100.2"), 1024)) // the port is free again
+}

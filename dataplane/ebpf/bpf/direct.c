@@ -45,12 +45,9 @@ struct choice {
 	u32 meter;
 };
 
-INLINE int choose(struct packet *p, const struct target *t, struct choice *c)
+INLINE int choose(struct packet *p, const struct target *t, struct frontend *f, struct choice *c)
 {
 	for (int i = 0; i < 3; i++) {
-		struct frontend *f = map_lookup(&frontends, t);
-		if (!f)
-			return PASS;
 		u32 version = f->version;
 		if (f->flags & GUARDED) {
 			struct source s = {.prefix = 32 + 128, .guard = f->guard, .addr = p->src};
@@ -64,7 +61,11 @@ INLINE int choose(struct packet *p, const struct target *t, struct choice *c)
 		owner_of(f, slot >> 16, &c->previous);
 		c->meter = f->meter;
 		barrier();
-		// The kernel may give the memory of an element that is replaced to the next.
+		// The kernel may give the memory of an element that is replaced to any other, even while
+		// it is being read. What it had is right if that still is the target's.
+		f = map_lookup(&frontends, t);
+		if (!f)
+			return PASS;
 		if (f->version == version)
 			return 0;
 	}
@@ -94,12 +95,13 @@ INLINE int forwards(struct decision *d, u32 node, u32 mark)
 }
 
 // decide says what becomes of a packet of a connection that this node does not know.
-APART int decide(struct packet *p, const struct target *t, struct decision *d)
+// f is the frontend as it was found.
+APART int decide(struct packet *p, const struct target *t, struct frontend *f, struct decision *d)
 {
-	if (!p || !t || !d)
+	if (!p || !t || !f || !d)
 		return DROP;
 	struct choice c = {};
-	int done = choose(p, t, &c);
+	int done = choose(p, t, f, &c);
 	if (done)
 		return done;
 	u16 current = c.current.node, previous = c.previous.node;
@@ -142,18 +144,21 @@ APART int knows(struct packet *p, struct decision *d)
 		return 0; // it ended, and another one begins
 	d->flow = *f;
 	if (p->flags & (FIN | RST))
-		f->state |= CLOSED;
-	if (young && !p->error && !p->later && (!first || p->protocol == UDP))
+		f->state |= CLIENT_CLOSED;
+	int over = (f->state & CLOSED) == CLOSED;
+	if (over && !young)
+		retire(p, &d->flow);
+	if (!over && young && !p->error && !p->later && (!first || p->protocol == UDP))
 		establish(p, f);
 	return 1;
 }
 
 // steer takes a packet to a frontend where it belongs.
-INLINE int steer(struct __sk_buff *skb, struct packet *p, const struct target *t)
+INLINE int steer(struct __sk_buff *skb, struct packet *p, const struct target *t, struct frontend *f)
 {
 	struct decision d = {};
 	remember(p);
-	switch (knows(p, &d) ? DELIVER : decide(p, t, &d)) {
+	switch (knows(p, &d) ? DELIVER : decide(p, t, f, &d)) {
 	case DELIVER:
 		return deliver(skb, p, &d.flow, 0);
 	case BEGIN:
@@ -208,7 +213,8 @@ int ingress(struct __sk_buff *skb)
 	if (read_packet(skb, &p, ETH) && origin(skb, &p))
 		return NEXT;
 	struct target t = {.addr = p.dst, .port = p.dport, .protocol = p.protocol};
-	if (!map_lookup(&frontends, &t))
+	struct frontend *f = map_lookup(&frontends, &t);
+	if (!f)
 		return NEXT;
 	if (!p.tunnel) {
 		struct mac m = {};
@@ -219,7 +225,7 @@ int ingress(struct __sk_buff *skb)
 			p.marked = p.tos >> 2 == SECOND_CHANCE;
 		}
 	}
-	return steer(skb, &p, &t);
+	return steer(skb, &p, &t, f);
 }
 
 // clamp lowers the MSS of a SYN-ACK to what fits a tunnel (RFC 9293, section 3.7.1).
@@ -259,15 +265,20 @@ APART int clamp(struct __sk_buff *skb, u32 l4, u32 v6)
 	return 0;
 }
 
-// close notes that a pod has closed, for the client may use the port again.
-INLINE void close(struct packet *p, struct flow *f)
+// close notes that a pod has closed. f and here are the entry and key of its answers. After a
+// reset the client closes without a word.
+INLINE void close(struct packet *p, struct flow *f, const struct flow_key *here)
 {
 	struct flow_key k = {.from = p->dst, .to = f->to, .sport = f->client, .dport = f->port, .protocol = p->protocol};
+	u32 closed = p->flags & RST ? CLOSED : POD_CLOSED;
 	int young;
-	f->state |= CLOSED;
+	f->state |= closed;
 	struct flow *there = find(&k, &young);
-	if (there)
-		there->state |= CLOSED;
+	if (!there)
+		return;
+	there->state |= closed;
+	if (!young && (there->state & CLOSED) == CLOSED)
+		demote(&k, here);
 }
 
 SEC("tc")
@@ -292,7 +303,7 @@ int egress(struct __sk_buff *skb)
 		if (p.flags & SYN)
 			clamp(skb, p.l4, p.v6);
 		if (p.flags & (FIN | RST))
-			close(&p, f);
+			close(&p, f, &k);
 	}
 	if (translate(skb, &p, &s))
 		return drop(FAILED);

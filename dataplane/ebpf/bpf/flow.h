@@ -67,6 +67,34 @@ APART int establish(struct packet *p, struct flow *f)
 	return 0; // fresh forgets by itself; now, others may just be looking there
 }
 
+// demote puts a connection that is over among those that others may put out. The order is
+// that of find, which thus misses neither.
+APART int demote(const struct flow_key *there, const struct flow_key *here)
+{
+	if (!there || !here)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		const struct flow_key *k = i ? here : there;
+		struct flow *f = map_lookup(&known, k);
+		if (!f)
+			continue;
+		struct flow copy = *f;
+		copy.state |= CLOSED;
+		if (!map_update(&fresh, k, &copy, BPF_ANY))
+			map_delete(&known, k);
+	}
+	return 0;
+}
+
+// retire demotes the connection of a client's packet. f is a copy of its entry.
+INLINE void retire(const struct packet *p, const struct flow *f)
+{
+	struct flow_key there, here;
+	forth(p, &there);
+	back(p, f, &here);
+	demote(&there, &here);
+}
+
 // taken reports whether another connection's answers have the key.
 INLINE int taken(const struct packet *p, const struct flow_key *answers)
 {

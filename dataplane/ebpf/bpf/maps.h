@@ -151,8 +151,10 @@ struct flow_key {
 	u16 pad;
 };
 
-#define ANSWERED 1 // the pod has sent something
-#define CLOSED 2   // FIN or RST was seen
+#define ANSWERED 1      // the pod has sent something
+#define CLIENT_CLOSED 2 // it has sent FIN or RST
+#define POD_CLOSED 4
+#define CLOSED (CLIENT_CLOSED | POD_CLOSED)
 
 struct flow {
 	union addr to;  // the pod; of answers, the frontend
@@ -163,7 +165,8 @@ struct flow {
 	u32 state;
 };
 
-// Connections that were seen both ways. No flood of first packets puts any out.
+// Connections that were seen both ways. No flood of first packets puts any out, nor do
+// those that come and go: a connection that was closed from both ends goes back to fresh.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 131072);
@@ -171,7 +174,7 @@ struct {
 	__type(value, struct flow);
 } known SEC(".maps");
 
-// Connections that weren't yet.
+// Connections that weren't yet, and those that are over but for stragglers.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);

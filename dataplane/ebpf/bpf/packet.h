@@ -84,6 +84,8 @@ INLINE int read_ipv6(void *skb, u32 l3, struct header *h)
 			break;
 		if (load_bytes(skb, at, x, sizeof(x)))
 			return -1;
+		if (next == 43 && x[3]) // it goes on from here, and its checksum is for where it ends
+			return -1;
 		h->plain = 0;
 		if (next == 44) {
 			u32 offset = x[2] << 8 | x[3];

@@ -26,7 +26,7 @@ APART int quoted(struct __sk_buff *skb, struct packet *p)
 	if (!p || load_bytes(skb, p->l3, b, sizeof(b)))
 		return -1;
 	int left = 0;
-	if (!p->later && (p->protocol == TCP || p->protocol == UDP)) {
+	if (!p->fragment && (p->protocol == TCP || p->protocol == UDP)) {
 		u32 check = p->l4 + (p->protocol == TCP ? 16 : 6);
 		be16 seed;
 		if (load_bytes(skb, check, &seed, 2))
@@ -47,7 +47,7 @@ APART int quoted(struct __sk_buff *skb, struct packet *p)
 APART int too_big(struct __sk_buff *skb, struct packet *p, u32 id)
 {
 	struct node *n = map_lookup(&nodes, &id);
-	if (!p || !n || p->tunnel || p->error || !p->plain)
+	if (!p || !n || p->tunnel || p->error || (!p->plain && !p->fragment))
 		return drop(LOST);
 	struct leg *leg = &n->legs[p->v6 ? 1 : 0];
 	int sum = quoted(skb, p);
