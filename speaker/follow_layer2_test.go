@@ -28,6 +28,16 @@ func (k *fakeKernel) holdsAll(w *town) {
 	}
 }
 
+// startHeld starts a town of 20 Services that all kernels hold.
+func (w *town) startHeld() (kernels map[string]*fakeKernel, addrs []string) {
+	kernels, addrs = w.kernels(), w.shops(20)
+	for _, k := range kernels {
+		k.holdsAll(w)
+	}
+	w.start()
+	return kernels, addrs
+}
+
 // The node that is elected answers once its kernel holds the Service, and no other in
 // its place.
 func TestElectedNodeWaitsForItsKernel(t *testing.T) {
@@ -61,11 +71,7 @@ func TestElectedNodeWaitsForItsKernel(t *testing.T) {
 // others have them, until it is back.
 func TestNodeOfABrokenProxyStandsBack(t *testing.T) {
 	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
-		kernels, all := w.kernels(), w.shops(20)
-		for _, k := range kernels {
-			k.holdsAll(w)
-		}
-		w.start()
+		kernels, all := w.startHeld()
 		before := w.owners(all)
 		k := kernels["n2"]
 		k.change(func() { k.state.Silent, k.state.Problem = time.Now(), "the stream ended" })
@@ -91,11 +97,7 @@ func TestNodeOfABrokenProxyStandsBack(t *testing.T) {
 // have stayed.
 func TestProxiesOfAllNodesAreAway(t *testing.T) {
 	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
-		kernels, all := w.kernels(), w.shops(20)
-		for _, k := range kernels {
-			k.holdsAll(w)
-		}
-		w.start()
+		kernels, all := w.startHeld()
 		before := w.owners(all)
 		for _, k := range kernels {
 			k.change(func() { k.state.Silent, k.state.Problem = time.Now(), "the stream ended" })
@@ -112,11 +114,7 @@ func TestProxiesOfAllNodesAreAway(t *testing.T) {
 // layer 2: no other node would answer for them.
 func TestLaggingKernelKeepsItsAddressesOnLayer2(t *testing.T) {
 	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
-		kernels, all := w.kernels(), w.shops(20)
-		for _, k := range kernels {
-			k.holdsAll(w)
-		}
-		w.start()
+		_, all := w.startHeld()
 		before := w.owners(all)
 		for name := range w.world.Endpoints.All() {
 			w.world.Endpoints = w.world.Endpoints.With(name, backends("n1", "n2"))
@@ -193,9 +191,7 @@ func TestDrainedNodeHandsItsAddressesOver(t *testing.T) {
 func TestDrainedNodeKeepsWhatNobodyElseReaches(t *testing.T) {
 	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
 		all := w.shops(20)
-		cfg := *w.world.Config
-		cfg.Advertisements = []pharos.Advertisement{{Name: "lan", Mode: pharos.Layer2, Pools: []string{"lan"}, Interfaces: []string{"eth1"}}}
-		w.world.Config = &cfg
+		w.announceOn("eth1")
 		w.homes["n2"].links = append(w.homes["n2"].links, layer2.LinkStatus{Name: "eth1", MAC: layer2.MAC{2, 1, 0, 0, 0, 2}})
 		w.start()
 		w.world.Nodes = cluster(node(1), draining(node(2), time.Minute), node(3))

@@ -326,14 +326,19 @@ func TestConflictIsToldOfOnce(t *testing.T) {
 	})
 }
 
+// announceOn has addresses announced on one interface alone.
+func (w *town) announceOn(link string) {
+	cfg := *w.world.Config
+	cfg.Advertisements = []pharos.Advertisement{{Name: "lan", Mode: pharos.Layer2, Pools: []string{"lan"}, Interfaces: []string{link}}}
+	w.world.Config = &cfg
+}
+
 // A node that has told that it lacks the interface is not elected; if all do, the one
 // that is says so.
 func TestNodesWithoutTheInterface(t *testing.T) {
 	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
 		all := w.shops(20)
-		cfg := *w.world.Config
-		cfg.Advertisements = []pharos.Advertisement{{Name: "lan", Mode: pharos.Layer2, Pools: []string{"lan"}, Interfaces: []string{"eth1"}}}
-		w.world.Config = &cfg
+		w.announceOn("eth1")
 		w.homes["n2"].links = append(w.homes["n2"].links, layer2.LinkStatus{Name: "eth1", MAC: layer2.MAC{2, 1, 0, 0, 0, 2}})
 		w.start()
 		for a, owner := range w.owners(all) {
@@ -375,9 +380,7 @@ func TestNodesWithoutTheInterface(t *testing.T) {
 func TestNodeThatCannotTellOfAllItsLinks(t *testing.T) {
 	inTown(t, 3, Options{}, func(t *testing.T, w *town) {
 		all := w.shops(20)
-		cfg := *w.world.Config
-		cfg.Advertisements = []pharos.Advertisement{{Name: "lan", Mode: pharos.Layer2, Pools: []string{"lan"}, Interfaces: []string{"eth1"}}}
-		w.world.Config = &cfg
+		w.announceOn("eth1")
 		for _, name := range []string{"n1", "n2"} {
 			w.homes[name].links = append(w.homes[name].links, layer2.LinkStatus{Name: "eth1", MAC: layer2.MAC{2, 1, 0, 0, 0, 2}})
 		}
