@@ -84,8 +84,14 @@ func (l *Lab) launchKubeProxy(node string) (*job, error) {
 		return nil, err
 	}
 	defer out.Close()
+	// The node's own /run hides the lab's directory where that is in the machine's.
+	config, err := os.Open(l.cluster.KubeProxyConfig())
+	if err != nil {
+		return nil, err
+	}
+	defer config.Close()
 	cmd := l.cluster.KubeProxy(node, l.opts.KubeProxy, n.plan.Pods)
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = config, out, out
 	j, err := l.start(v, machine, cmd)
 	if err != nil {
 		return nil, err

@@ -14,12 +14,16 @@ const kubeProxyUser = "kube-proxy"
 // kernel.
 const KubeProxyHealth = "127.0.0.1:10256"
 
+// KubeProxyConfig is the kubeconfig file of kube-proxy; it names no other files.
+func (c *Cluster) KubeProxyConfig() string { return c.layout.kubeconfig(kubeProxyUser) }
+
 // KubeProxy prepares the real kube-proxy of a node, in a mode of its own:
 // iptables, nftables or ipvs. pods is the node's pod network. It is to be
-// started in the node's namespace.
+// started in the node's namespace, with KubeProxyConfig as its standard input:
+// the node may not see where that file is.
 func (c *Cluster) KubeProxy(node, mode string, pods netip.Prefix) *exec.Cmd {
 	return c.command(context.Background(), kubeProxyUser,
-		"--kubeconfig="+c.layout.kubeconfig(kubeProxyUser),
+		"--kubeconfig=/dev/stdin",
 		"--hostname-override="+node,
 		"--proxy-mode="+mode,
 		"--detect-local-mode=ClusterCIDR", "--cluster-cidr="+pods.String(),
