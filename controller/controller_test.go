@@ -205,6 +205,21 @@ func TestDeprecatedAnnotationIsToldOnce(t *testing.T) {
 	})
 }
 
+func TestUnknownDataPlaneModeIsToldOnce(t *testing.T) {
+	refused := why.New(why.DataPlaneModeInvalid, "no mode")
+	run(t, config("192.0.2.0/28"), []*pharos.Service{svc("a", has("pool0", "192.0.2.9"))}, func(t *testing.T, w *world, _ *Controller) {
+		w.expect(nil, nil)
+		for range 2 {
+			w.modify("a", func(s *pharos.Service) { s.ModeRefused = refused })
+			w.expect(nil, []string{"default/a dataPlaneModeInvalid: no mode"})
+			w.modify("a", func(s *pharos.Service) { s.Labels = map[string]string{"edited": "yes"} })
+			w.expect(nil, nil) // said once
+			w.modify("a", func(s *pharos.Service) { s.ModeRefused = why.Reason{} })
+			w.expect(nil, nil)
+		}
+	})
+}
+
 func TestConfigurationThatOrphansIsRefusedUntilItDoesNot(t *testing.T) {
 	run(t, config("192.0.2.0/28"), nil, func(t *testing.T, w *world, c *Controller) {
 		w.put(svc("a"), svc("b"))

@@ -31,6 +31,7 @@ type entry struct {
 	lost    why.Reason // of addresses that the status may still show
 	told    why.Reason // the last reason recorded as an event
 	notice  bool       // the use of deprecated annotations is recorded
+	refused why.Reason // what is recorded of the data plane's mode that it asks for
 
 	writing bool            // a write is under way
 	wrote   *pharos.Service // the version that the last write succeeded upon
@@ -112,7 +113,7 @@ func (c *core) reconcile(now time.Time, snap *pharos.Snapshot) effects {
 	}
 	c.snap = snap
 	if !first {
-		c.deprecated(claims, &fx)
+		c.annotations(claims, &fx)
 	}
 	c.collect(touched, &fx)
 	return fx
@@ -237,13 +238,21 @@ func (c *core) collect(touched []*entry, fx *effects) {
 	}
 }
 
-// deprecated warns of annotations with the old prefix, once for each Service
-// that is created or edited.
-func (c *core) deprecated(claims []*pharos.Service, fx *effects) {
+// annotations warns of annotations with the old prefix, and of a mode of the data
+// plane that does not exist, once for each Service that is created or edited. The
+// latter is nothing to the controller; but each node's proxy would say it.
+func (c *core) annotations(claims []*pharos.Service, fx *effects) {
 	for _, svc := range claims {
-		if e := c.entries[svc.Name]; svc.DeprecatedAnnotations && !e.notice {
+		e := c.entries[svc.Name]
+		if svc.DeprecatedAnnotations && !e.notice {
 			e.notice = true
 			fx.events = append(fx.events, event{svc.Name, why.Reason{Code: why.DeprecatedAnnotation}})
+		}
+		if svc.ModeRefused != e.refused {
+			e.refused = svc.ModeRefused
+			if e.refused.Code != why.OK {
+				fx.events = append(fx.events, event{svc.Name, e.refused})
+			}
 		}
 	}
 }
