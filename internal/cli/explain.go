@@ -46,8 +46,8 @@ func newExplain() *cobra.Command {
 		Long: `Asks the speaker of this machine for every reason that led to what it does about
 a Service, the deciding one last. The reasons come from the very decision. Where
 the next thing to look at is elsewhere, a line says so. Without a NAMESPACE it is
-default. Where the program is not installed on the node, the speaker's pod has it. Where
-Pharos's proxy runs on the node, the path of connections to pods follows.`,
+default. Where the program is not installed on the node, the speaker's pod has it.
+Where Pharos's proxy runs on the node, the path of connections to pods follows.`,
 		Example: "  pharos explain web\n  pharos explain shop/web\n  kubectl exec -n metallb-system speaker-2jdd7 -- /pharos explain shop/web",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -98,7 +98,7 @@ func showTrace(w io.Writer, p dataplane.Packet, t *dataplane.Trace) {
 	}
 	switch {
 	case t.Service == (pharos.Name{}):
-		line("service:", "none answers at %s; a packet is %s", target, outcome(&t.First))
+		line("service:", "none that this proxy carries is at %s; a packet is %s", target, outcome(&t.First))
 		return
 	case !t.Source:
 		line("service:", "%s, whose loadBalancerSourceRanges don't admit %s: %s", t.Service, p.Src, outcome(&t.First))
@@ -157,5 +157,5 @@ func outcome(w *dataplane.Way) string {
 	case dataplane.Drop:
 		return "dropped"
 	}
-	return "routed as if there were no Services"
+	return "left to the node's routes, and to a kube-proxy beside"
 }

@@ -52,7 +52,7 @@ func TestExplainConnection(t *testing.T) {
 			"unknown:        n1 → n2 (a second chance) → refused, by a TCP reset or ICMP",
 		}},
 		{[]string{"198.51.100.1:40000", "172.19.100.1:80"}, []string{"service:        default/web, whose loadBalancerSourceRanges don't admit 198.51.100.1: dropped"}},
-		{[]string{"192.0.2.7:40000", "172.19.100.9:80"}, []string{"service:        none answers at 172.19.100.9:80/TCP; a packet is routed as if there were no Services"}},
+		{[]string{"192.0.2.7:40000", "172.19.100.9:80"}, []string{"service:        none that this proxy carries is at 172.19.100.9:80/TCP; a packet is left to the node's routes, and to a kube-proxy beside"}},
 		{[]string{"192.0.2.7:40000", "10.96.0.1:80"}, []string{
 			"service:        default/web at 10.96.0.1:80/TCP (ClusterIP), in mode nat",
 			"n1 → one of 10.244.0.2:8080, 10.244.1.2:8080; this node remembers it",

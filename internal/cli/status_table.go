@@ -307,6 +307,7 @@ func showProxy(w io.Writer, st *proxy.Status, now time.Time) {
 
 	frontends := table{{"SERVICE", "KIND", "ADDRESS", "PORT", "MODE", "ACTION", "BACKENDS"}}
 	tables := table{{"SERVICE", "TABLE", "SLOTS", "OWNERS AND THEIR SLOTS"}}
+	var problems []string
 	for _, svc := range st.Services {
 		for _, f := range svc.Frontends {
 			address := f.Addr.String()
@@ -320,13 +321,20 @@ func showProxy(w io.Writer, st *proxy.Status, now time.Time) {
 			frontends.row(svc.Name, f.Kind, address, fmt.Sprintf("%d/%s", f.Port, f.Protocol), mode, f.Action, backends(f.Backends))
 		}
 		for _, p := range svc.Problems {
-			frontends.row(svc.Name, "", "", "", "", because(p), "")
+			problems = append(problems, fmt.Sprintf("%s: %s", svc.Name, because(p)))
 		}
 		for _, t := range svc.Tables {
 			tables.row(svc.Name, t.Generation, t.Slots, byNode(t.Owners))
 		}
 	}
 	frontends.write(w)
+	// A sentence in a column would push the others off the screen.
+	for i, p := range problems {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, p)
+	}
 	tables.write(w)
 }
 
