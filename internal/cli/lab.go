@@ -95,13 +95,14 @@ type labCarry struct{ driver, mode string }
 
 func (c *labCarry) add(cmd *cobra.Command) {
 	var names dataplaneFlags
-	cmd.Flags().StringVar(&c.driver, "dataplane", auto, "`driver` of the nodes' proxies: auto, "+strings.Join(names.names(), " or "))
+	cmd.Flags().StringVar(&c.driver, "dataplane", auto, "`driver` of the nodes' proxies: auto, "+strings.Join(names.names(), ", "))
 	cmd.Flags().StringVar(&c.mode, "mode", string(pharos.NAT), "how Services are carried that have no annotation pharoslb.io/dataplane-mode: nat or direct")
 }
 
-// set puts the flags into a lab's options.
-func (c *labCarry) set(o *lab.Options) error {
-	proxy := dataplaneFlags{driver: c.driver, mode: c.mode, others: "refuse"}
+// set puts the flags into a lab's options. It refuses what the nodes' proxies,
+// beside kube-proxy or not, would refuse.
+func (c *labCarry) set(o *lab.Options, beside bool) error {
+	proxy := dataplaneFlags{driver: c.driver, mode: c.mode, others: "refuse", beside: beside}
 	o.DataPlane, o.Mode = c.driver, c.mode
 	return proxy.check()
 }
@@ -132,7 +133,7 @@ func (o *labOptions) get() (lab.Options, error) {
 		return lab.Options{}, fmt.Errorf("--kube-proxy %q is none of %s", o.kubeProxy, strings.Join(lab.KubeProxyModes, ", "))
 	}
 	result := lab.Options{Until: until, Input: input, KubeProxy: o.kubeProxy}
-	return result, o.carry.set(&result)
+	return result, o.carry.set(&result, o.kubeProxy != "")
 }
 
 // errInterrupted ends a command that its user interrupted.
@@ -226,8 +227,12 @@ func welcome(until lab.Stage, which *labFlags) string {
 	try = append(try, [2]string{"reboot cy01-net112", "a node loses its power, and comes back"}, [2]string{"down", "remove everything"})
 	var b strings.Builder
 	b.WriteString("\nThe lab is up. Try:\n\n")
+	width := 48
 	for _, t := range try {
-		fmt.Fprintf(&b, "  %-48s %s\n", self+" "+t[0], t[1])
+		width = max(width, len(self+" "+t[0]))
+	}
+	for _, t := range try {
+		fmt.Fprintf(&b, "  %-*s %s\n", width, self+" "+t[0], t[1])
 	}
 	return b.String()
 }

@@ -41,7 +41,7 @@ exit status says whether all steps succeeded.`,
 			if o.Input == "" {
 				o.Input = lab.FindInput(".")
 			}
-			if err := carry.set(&o); err != nil {
+			if err := carry.set(&o, false); err != nil {
 				return err
 			}
 			if kernel.foreign() {

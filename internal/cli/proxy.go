@@ -47,8 +47,9 @@ Mode nat translates a connection on the node that it reaches, as kube-proxy does
 Mode direct sends its packets on unchanged to the node of its pod: the pod sees
 the client's address, and connections survive that they reach another node. A
 Service chooses with the annotation pharoslb.io/dataplane-mode.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runProxy(cmd.Context(), f) },
+		Example: "  pharos proxy --mode direct\n  pharos proxy --mode direct --beside-kube-proxy --dataplane nft\n  pharos proxy --cleanup",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runProxy(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
 	f.bind(flags, "proxy")
