@@ -29,8 +29,9 @@ type change struct {
 	make        []*family // tables to be made, or made anew
 	drop        []*family // tables to be deleted
 	remove, add []element
-	sets        []setOf   // new ones
-	chains      []chainOf // new ones, or with other rules
+	slots       []slotChange // of tables of direct frontends
+	sets        []setOf      // new ones
+	chains      []chainOf    // new ones, or with other rules
 	goneChains  []chainOf
 	goneSets    []setOf
 }
@@ -237,6 +238,9 @@ func (c *change) batch(b *batch) *batch {
 	slices.SortStableFunc(c.remove, order)
 	slices.SortStableFunc(c.add, order)
 	b.elements(c.remove, false)
+	for i := range c.slots {
+		c.slots[i].write(b, false)
+	}
 	for i, s := range c.sets {
 		b.object(s.family, s.family.newSet(&s.spec, uint32(i+1)), "set", s.spec.name)
 		b.added++
@@ -264,6 +268,9 @@ func (c *change) batch(b *batch) *batch {
 		b.removed++
 	}
 	b.elements(c.add, true)
+	for i := range c.slots {
+		c.slots[i].write(b, true)
+	}
 	for _, f := range c.drop {
 		f.drop(b)
 	}

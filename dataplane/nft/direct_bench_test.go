@@ -49,10 +49,14 @@ func BenchmarkApplyOneEndpoint(b *testing.B) {
 	full := n.ends[name]
 	fewer := &pharos.Endpoints{Backends: full.Backends[2:]}
 	before := n.driver.Status()
+	var used cpu
+	used.begin()
 	for i := 0; b.Loop(); i++ {
 		snapshot.Endpoints = snapshot.Endpoints.With(name, []*pharos.Endpoints{fewer, full}[i%2])
 		apply()
 	}
+	used.end()
+	used.report(b)
 	after := n.driver.Status()
 	b.ReportMetric(float64(after.Added+after.Removed-before.Added-before.Removed)/float64(b.N), "objects/op")
 }
@@ -64,20 +68,24 @@ func BenchmarkLoadDirect(b *testing.B) {
 	n := directCrowd(b, services)
 	state := n.state()
 	kernelBytes, heapBytes := 0, 0
+	var used cpu
 	for b.Loop() {
 		b.StopTimer()
 		if err := n.driver.Remove(context.Background()); err != nil {
 			b.Fatal(err)
 		}
 		was, kernel := heap(), unreclaimable(b)
+		used.begin()
 		b.StartTimer()
 		if err := n.driver.Apply(context.Background(), state); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()
+		used.end()
 		kernelBytes, heapBytes = unreclaimable(b)-kernel, heap()-was
 		b.StartTimer()
 	}
+	used.report(b)
 	b.ReportMetric(float64(n.driver.Status().Added)/float64(n.driver.Status().Rebuilt), "objects/op")
 	b.ReportMetric(float64(kernelBytes)/services, "kernel-B/service")
 	b.ReportMetric(float64(heapBytes)/services, "heap-B/service")

@@ -67,63 +67,6 @@ func (c carried) stamp(number numbering) string {
 	return fmt.Sprintf(" #%016x", h.Sum64())
 }
 
-// slots returns the elements of a slot: who gets a packet at an owner's node, and
-// which node does at an ingress. A value that is empty stands for none.
-func (c carried) slot(n int, self string, number numbering) (owner, ingress string) {
-	if c.table == nil {
-		return "", ""
-	}
-	s := c.table.Slots[n]
-	if s.Current == table.None {
-		return "", ""
-	}
-	current := &c.table.Owners[s.Current]
-	var previous *table.Endpoint
-	if s.Previous != table.None {
-		previous = &c.table.Owners[s.Previous]
-	}
-	switch {
-	case current.Node == self && (previous == nil || previous.Node == self):
-		return endpoint(current.Addr) + mark(0), ""
-	case current.Node == self:
-		return endpoint(current.Addr) + mark(number(previous.Node)), ""
-	case previous != nil && previous.Node == self && !previous.Draining:
-		// A node whose table is older may still send new connections here.
-		return endpoint(previous.Addr) + mark(0), both(number(current.Node))
-	}
-	return "", both(number(current.Node))
-}
-
-// both is a node as it is told in either case.
-func both(number uint32) string { return mark(number^sendOn^sendSecond) + mark(number) }
-
-// slotChange is the difference between two tables of one frontend.
-func (c *change) slotChange(target dataplane.Target, was, is carried, self string, number numbering) {
-	if was.table != nil && is.table != nil && was.kind != is.kind {
-		c.slotChange(target, was, carried{}, self, number)
-		was = carried{}
-	}
-	kind, key := max(was.kind, is.kind), targetKey(target)
-	pairs := [2]setID{slotsOf(kind).in(owner(target.Addr.Is6()), 0), ownersOf(kind).in(ingress(target.Addr.Is6()), 0)}
-	for n := range table.Size {
-		var old, new [2]string
-		old[0], old[1] = was.slot(n, self, number)
-		new[0], new[1] = is.slot(n, self, number)
-		for i, set := range pairs {
-			if old[i] == new[i] {
-				continue
-			}
-			key := key + mark(uint32(n))
-			if old[i] != "" {
-				c.remove = append(c.remove, element{set: set, key: key, value: old[i]})
-			}
-			if new[i] != "" {
-				c.add = append(c.add, element{set: set, key: key, value: new[i]})
-			}
-		}
-	}
-}
-
 // tables notes the difference between the tables of what a Service was and is.
 func (c *change) tables(was, is *compiled, self string, number numbering) {
 	var old, new map[dataplane.Target]carried
@@ -133,14 +76,21 @@ func (c *change) tables(was, is *compiled, self string, number numbering) {
 	if is != nil {
 		new = is.carried
 	}
+	note := func(target dataplane.Target, was, is carried) {
+		if was.table != nil && is.table != nil && was.kind != is.kind {
+			c.slots = append(c.slots, slotChange{target, was, carried{}, self, number}, slotChange{target, carried{}, is, self, number})
+			return
+		}
+		c.slots = append(c.slots, slotChange{target, was, is, self, number})
+	}
 	for target, o := range old {
 		if n := new[target]; o != n {
-			c.slotChange(target, o, n, self, number)
+			note(target, o, n)
 		}
 	}
 	for target, n := range new {
 		if _, known := old[target]; !known {
-			c.slotChange(target, carried{}, n, self, number)
+			note(target, carried{}, n)
 		}
 	}
 }

@@ -211,7 +211,7 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 		d.status.Adopted++
 	} else {
 		d.status.Rebuilt++
-		c = &change{make: families[:], add: c.add, sets: want.sets, chains: want.chains}
+		c = &change{make: families[:], add: c.add, slots: c.slots, sets: want.sets, chains: want.chains}
 		if k = nil; wanted {
 			c.make = allFamilies
 		}

@@ -213,19 +213,23 @@ func (f *family) delSet(name string) netlink.Message {
 
 // elements writes elements of one set, to be added or deleted.
 func (f *family) elements(all []element, add bool) netlink.Message {
+	return f.elementsOf(all[0].set, add, func(list *attributes) {
+		for i := range all {
+			list.nest(unix.NFTA_LIST_ELEM, func(a *attributes) { all[i].encode(a, add) })
+		}
+	})
+}
+
+// elementsOf writes the elements that fill puts into the list.
+func (f *family) elementsOf(set setID, add bool, fill func(list *attributes)) netlink.Message {
 	kind, flags := uint16(unix.NFT_MSG_DELSETELEM), netlink.HeaderFlags(0)
 	if add {
 		kind, flags = unix.NFT_MSG_NEWSETELEM, netlink.Create
 	}
-	set := all[0].set
 	return f.message(kind, flags, func(a *attributes) {
 		a.text(unix.NFTA_SET_ELEM_LIST_TABLE, f.own)
 		a.text(unix.NFTA_SET_ELEM_LIST_SET, set.name())
-		a.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(a *attributes) {
-			for i := range all {
-				a.nest(unix.NFTA_LIST_ELEM, func(a *attributes) { all[i].encode(a, add) })
-			}
-		})
+		a.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, fill)
 	})
 }
 
