@@ -2,6 +2,7 @@ package nft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -253,20 +254,43 @@ func (d *Driver) transact(b *batch) error {
 		return nil
 	}
 	start := time.Now()
-	if err := d.socket.flush(b); err != nil {
+	before, after, err := d.unheard(b)
+	if err != nil {
+		d.seen = 0
 		return fmt.Errorf("program nftables: %w", err)
 	}
 	d.status.LastDuration = time.Since(start)
-	// With no other transaction than this one, nothing else can have changed.
-	now, err := d.socket.generation()
-	if err != nil || d.seen == 0 || now != d.seen+1 {
-		now = 0
+	// Others' transactions before this one were heard. If there was another while
+	// nobody listened, the tables are to be read.
+	switch {
+	case after != before+1:
+		d.seen = 0
+	case d.seen == before:
+		d.seen = after
 	}
-	d.seen = now
 	d.status.Applied++
 	d.status.Added += b.added
 	d.status.Removed += b.removed
 	return nil
+}
+
+// unheard sends a batch while nobody hears what it changes, and returns the
+// generations of nftables before and after it.
+func (d *Driver) unheard(b *batch) (before, after uint32, err error) {
+	if err := d.events.pause(); err != nil {
+		return 0, 0, err
+	}
+	if before, err = d.socket.generation(); err == nil {
+		err = d.socket.flush(b)
+	}
+	if again := d.events.resume(); again != nil {
+		d.events.close()
+		err = errors.Join(err, again)
+	}
+	if err == nil {
+		after, err = d.socket.generation()
+	}
+	return before, after, err
 }
 
 // Verify reads the tables back and repairs what somebody else changed.

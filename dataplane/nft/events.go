@@ -18,6 +18,11 @@ type events struct {
 	buffer []byte
 }
 
+func (e *events) close() {
+	e.socket.Close()
+	e.socket = nil
+}
+
 // eventBuffer is how many bytes wait at most. More are lost, which is noticed.
 const eventBuffer = 4 << 20
 
@@ -36,6 +41,22 @@ func (e *events) open(ns int) error {
 	// A smaller buffer does as well, with more to look into.
 	_ = s.SetReceiveBufferSize(eventBuffer, true)
 	e.socket, e.buffer = s, make([]byte, 64<<10)
+	return nil
+}
+
+// pause stops hearing, until resume: the kernel writes a message about each element
+// that changes for whoever hears, which costs more than the change.
+func (e *events) pause() error { return e.member(unix.NETLINK_DROP_MEMBERSHIP) }
+
+func (e *events) resume() error { return e.member(unix.NETLINK_ADD_MEMBERSHIP) }
+
+func (e *events) member(option int) error {
+	if e.socket == nil {
+		return nil
+	}
+	if err := unix.SetsockoptInt(e.socket.GetFd(), unix.SOL_NETLINK, option, unix.NFNLGRP_NFTABLES); err != nil {
+		return fmt.Errorf("listen to nftables: %w", err)
+	}
 	return nil
 }
 
