@@ -50,4 +50,8 @@ type DriverStatus struct {
 
 	LastDuration time.Duration `json:"lastDuration"` // of the last transaction
 	LastError    string        `json:"lastError,omitempty"`
+
+	// Degraded tells what of the State in the kernel does not work there, and why,
+	// while all the rest does. The driver keeps trying. Empty: everything works.
+	Degraded string `json:"degraded,omitempty"`
 }

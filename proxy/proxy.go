@@ -102,13 +102,14 @@ const repairLog = 10 * time.Second
 
 // Proxy is the role. Its methods may be called from any goroutine.
 type Proxy struct {
-	opts    Options
-	edge    Edge
-	log     *slog.Logger
-	planner *dataplane.Planner // Run's own
-	former  []Leftover         // Run's own: what may still be there
-	told    time.Time          // Run's own: when the log told of a repair
-	checks  *health
+	opts     Options
+	edge     Edge
+	log      *slog.Logger
+	planner  *dataplane.Planner // Run's own
+	former   []Leftover         // Run's own: what may still be there
+	told     time.Time          // Run's own: when the log told of a repair
+	degraded string             // Run's own: what the log told that does not work
+	checks   *health
 
 	mu      sync.Mutex
 	state   *dataplane.State // in the kernel, or to be
@@ -217,6 +218,7 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 	p.serving.applied(snapshot, state)
 	p.mu.Unlock()
 	p.checks.set(state)
+	p.tellDegraded()
 	p.removeFormer(ctx)
 	if !verify {
 		return nil
@@ -227,6 +229,20 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 		p.log.Warn("somebody changed the data plane; repaired", "driver", p.edge.Driver.Name(), "repairs", p.edge.Driver.Status().Repaired)
 	}
 	return err
+}
+
+// tellDegraded logs what the driver can't do, once until that is something else.
+func (p *Proxy) tellDegraded() {
+	s := p.edge.Driver.Status()
+	switch {
+	case s.Degraded == p.degraded:
+		return
+	case s.Degraded == "":
+		p.log.Info("the data plane works as a whole again", "driver", s.Driver)
+	default:
+		p.log.Warn("a part of the data plane does not work", "driver", s.Driver, "reason", s.Degraded)
+	}
+	p.degraded = s.Degraded
 }
 
 // removeFormer takes away what other drivers left, now that the one that is used

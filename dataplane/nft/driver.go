@@ -245,7 +245,10 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 
 func (d *Driver) done(state *dataplane.State) {
 	d.state = state
-	d.status.Revision = state.Revision
+	d.status.Revision, d.status.Degraded = state.Revision, ""
+	if err := d.direct.view.trouble; err != nil {
+		d.status.Degraded = err.Error()
+	}
 }
 
 // transact sends a batch that isn't empty.
@@ -346,7 +349,7 @@ func (d *Driver) Remove(context.Context) error {
 	if err := d.direct.done(); err != nil {
 		return d.note(err)
 	}
-	d.live, d.state = nil, &dataplane.State{}
+	d.live, d.state, d.status.Degraded = nil, &dataplane.State{}, ""
 	return d.note(nil)
 }
 

@@ -3,6 +3,7 @@ package nft
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -25,6 +26,7 @@ type view struct {
 	indexes map[string]int    // of devices
 	mtus    [2]int            // of what a tunnel carries; zero where there is none
 	peers   []netip.Addr      // that tunnels lead to, sorted
+	trouble error             // of TunnelErrors: the siblings behind those are not reached
 }
 
 // hop is where packets to a sibling go: an address on the segment of a device.
@@ -44,6 +46,7 @@ type network struct {
 	watch  watch
 	wanted map[hop]bool // siblings' hops of the last look
 	silent bool         // one of those did not answer
+	failed bool         // a tunnel could not be made
 	looked time.Time
 
 	made     [2]tunnel
@@ -121,20 +124,22 @@ func (n *network) look(state *dataplane.State, number numbering) (view, error) {
 		}
 		v.hops[s.Name] = hops
 	}
-	if err := n.tunnels(&v, tunnels); err != nil {
-		return v, err
-	}
+	n.tunnels(&v, tunnels)
 	v.macs, err = n.senders(v.hops)
 	return v, err
 }
 
-// tunnels makes the tunnels and notes them in the view.
-func (n *network) tunnels(v *view, want [2]tunnel) error {
+// tunnels makes the tunnels and notes them in the view. Where one can't be made the
+// siblings behind it have no way, and that is noted too: all else is to work.
+func (n *network) tunnels(v *view, want [2]tunnel) {
+	n.failed = false
 	for i, t := range want {
 		slices.SortFunc(t.peers, func(a, b peer) int { return a.addr.Compare(b.addr) })
 		link, changed, err := n.ensure(i, t)
 		if err != nil {
-			return err
+			n.failed, n.made[i], n.ends[i] = true, tunnel{}, 0
+			v.trouble = errors.Join(v.trouble, &TunnelError{Device: tunnelNames[i], Siblings: len(t.peers), Err: err})
+			continue
 		}
 		if changed && n.made[i].equal(&t) {
 			n.repaired++
@@ -157,7 +162,6 @@ func (n *network) tunnels(v *view, want [2]tunnel) error {
 			v.peers = append(v.peers, p.addr)
 		}
 	}
-	return nil
 }
 
 // add adds a peer that is reached by a path that takes so much.

@@ -40,6 +40,20 @@ type tunnel struct {
 // the device.
 type peer struct{ addr, inner netip.Addr }
 
+// TunnelError says that siblings on other segments are not reached: new connections
+// that they own are dropped at this node, others reset.
+type TunnelError struct {
+	Device   string
+	Siblings int // behind it
+	Err      error
+}
+
+func (e *TunnelError) Error() string {
+	return fmt.Sprintf("%d nodes on other segments are not reached: %v", e.Siblings, e.Err)
+}
+
+func (e *TunnelError) Unwrap() error { return e.Err }
+
 // tunnelNet is where the IPv4 neighbors of the tunnel's device are, for this node
 // alone: a route has to lead there, which must not be that to the siblings'
 // own addresses.
@@ -75,7 +89,10 @@ func (n *network) ensure(i int, t tunnel) (link netlink.Link, changed bool, err 
 	}
 	if err == nil {
 		v, ours := link.(*netlink.Vxlan)
-		if !ours || v.VxlanId != tunnelVNI {
+		switch ours = ours && v.VxlanId == tunnelVNI; {
+		case !ours && len(t.peers) == 0:
+			return nil, false, nil
+		case !ours:
 			return nil, false, fmt.Errorf("device %s is somebody else's", tunnelNames[i])
 		}
 		if len(t.peers) > 0 && v.Port == tunnelPort && addrOf(v.SrcAddr) == t.own && bytes.Equal(v.HardwareAddr, hardware(t.own)) &&
@@ -98,18 +115,27 @@ func (n *network) ensure(i int, t tunnel) (link netlink.Link, changed bool, err 
 	if err := n.handle.LinkAdd(link); err != nil {
 		return nil, true, fmt.Errorf("make %s (VXLAN): %w", tunnelNames[i], err)
 	}
+	if link, err = n.setUp(i, t); err != nil {
+		err = errors.Join(err, n.handle.LinkDel(&netlink.Vxlan{LinkAttrs: netlink.LinkAttrs{Name: tunnelNames[i]}}))
+	}
+	return link, true, err
+}
+
+// setUp completes a device that was made.
+func (n *network) setUp(i int, t tunnel) (netlink.Link, error) {
 	// What comes out of it comes from clients, who are reached elsewhere.
 	if err := n.set("net/ipv4/conf/"+tunnelNames[i]+"/rp_filter", "0"); err != nil {
-		return nil, true, err
+		return nil, err
+	}
+	link, err := n.handle.LinkByName(tunnelNames[i])
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", tunnelNames[i], err)
 	}
 	if err := errors.Join(n.handle.LinkSetARPOff(link), n.handle.LinkSetUp(link)); err != nil {
-		return nil, true, fmt.Errorf("set %s up: %w", tunnelNames[i], err)
-	}
-	if link, err = n.handle.LinkByName(tunnelNames[i]); err != nil {
-		return nil, true, fmt.Errorf("find %s: %w", tunnelNames[i], err)
+		return nil, fmt.Errorf("set %s up: %w", tunnelNames[i], err)
 	}
 	_, err = n.peers(link, i, t)
-	return link, true, err
+	return link, err
 }
 
 // removeTunnels deletes the devices.

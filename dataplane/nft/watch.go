@@ -77,12 +77,13 @@ func (w *watch) moved(concerns func(kind uint16, data []byte) bool) bool {
 // lookAgain is how often the network is looked at though nothing was heard.
 const lookAgain = 30 * time.Second
 
-// askAgain is the same while a sibling's Ethernet address is not known.
+// askAgain is the same while a sibling's Ethernet address is not known, or a tunnel
+// could not be made.
 const askAgain = time.Second
 
 // moved reports whether the view may be another one by now.
 func (n *network) moved() bool {
-	if since := time.Since(n.looked); n.watch.socket == nil || since > lookAgain || n.silent && since > askAgain {
+	if since := time.Since(n.looked); n.watch.socket == nil || since > lookAgain || (n.silent || n.failed) && since > askAgain {
 		return true
 	}
 	return n.watch.moved(func(kind uint16, data []byte) bool {
