@@ -61,7 +61,7 @@ func (n *node) snapshot() *pharos.Snapshot {
 	return &pharos.Snapshot{
 		Revision: 1, Synced: true, Services: pharos.MapOf(n.cluster), Endpoints: pharos.MapOf(n.ends),
 		Nodes: pharos.Map[string, *pharos.Node]{}.With("n2", &pharos.Node{Name: "n2", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00:a::2")}}).With("n1", &pharos.Node{
-			Name: "n1", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("fd00:244:1::/64")}}),
+			Name: "n1", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00:a::1")}, PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("fd00:244:1::/64")}}),
 	}
 }
 
