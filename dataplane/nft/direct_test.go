@@ -113,3 +113,40 @@ func TestProbe(t *testing.T) {
 		t.Errorf("the probe left:\n%s", got)
 	}
 }
+
+// What others do while a large transaction is under way is not missed.
+func TestChangesBesideALargeTransactionAreFound(t *testing.T) {
+	n := directNode(t)
+	for i := range 20 {
+		n.add(fmt.Sprintf("other%d", i), 2+i, 9)
+	}
+	n.apply()
+	want := sorted(n.nft("list", "ruleset"))
+	for round := range 5 {
+		if err := n.driver.Remove(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					// Before the transaction there is no such map.
+					_, _ = n.ns.Output(context.Background(), "nft", "flush", "map", "ip", "pharos-direct", "slots")
+				}
+			}
+		}()
+		n.apply()
+		close(stop)
+		<-stopped
+		if _, err := n.driver.Verify(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if got := sorted(n.nft("list", "ruleset")); got != want {
+			t.Fatalf("round %d: the ruleset is another one", round)
+		}
+	}
+}

@@ -68,7 +68,8 @@
 // The maps of slots are large, and reading one takes quadratic time in the kernel:
 // nobody does. Frontends carry a digest of what is in them, by which a successor
 // knows them; what others do to the tables is heard (NFNLGRP_NFTABLES), and then
-// they are made anew in one transaction.
+// they are made anew in one transaction. A large transaction of the driver's own goes
+// unheard: the kernel would write a message about each element.
 //
 // Invariants: one Apply is one transaction; packets see the tables before it or
 // after it. The tables outlive the process, and its successor takes over what it

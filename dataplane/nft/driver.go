@@ -2,13 +2,11 @@ package nft
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
@@ -27,6 +25,7 @@ type Driver struct {
 	seen   uint32           // generation of nftables that live was compared with, or is of its own making; 0: none
 	stale  conntrack.Stale  // connections to be forgotten
 	events events
+	busy   bool // others change nftables while a large transaction is under way
 	direct direct
 	status dataplane.DriverStatus
 }
@@ -225,7 +224,7 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 	}
 	c.batch(b)
 	changed := !b.empty()
-	d.seen = seen
+	d.seen, d.direct.distrust = seen, false
 	if err := d.transact(b); err != nil {
 		return changed, err
 	}
@@ -238,7 +237,6 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 		maps.Copy(d.stale, old)
 	}
 	d.live = l
-	d.direct.distrust = false
 	d.done(state)
 	return changed, nil
 }
@@ -251,51 +249,6 @@ func (d *Driver) done(state *dataplane.State) {
 	}
 }
 
-// transact sends a batch that isn't empty.
-func (d *Driver) transact(b *batch) error {
-	if b.empty() {
-		return nil
-	}
-	start := time.Now()
-	before, after, err := d.unheard(b)
-	if err != nil {
-		d.seen = 0
-		return fmt.Errorf("program nftables: %w", err)
-	}
-	d.status.LastDuration = time.Since(start)
-	// Others' transactions before this one were heard. If there was another while
-	// nobody listened, the tables are to be read.
-	switch {
-	case after != before+1:
-		d.seen = 0
-	case d.seen == before:
-		d.seen = after
-	}
-	d.status.Applied++
-	d.status.Added += b.added
-	d.status.Removed += b.removed
-	return nil
-}
-
-// unheard sends a batch while nobody hears what it changes, and returns the
-// generations of nftables before and after it.
-func (d *Driver) unheard(b *batch) (before, after uint32, err error) {
-	if err := d.events.pause(); err != nil {
-		return 0, 0, err
-	}
-	if before, err = d.socket.generation(); err == nil {
-		err = d.socket.flush(b)
-	}
-	if again := d.events.resume(); again != nil {
-		d.events.close()
-		err = errors.Join(err, again)
-	}
-	if err == nil {
-		after, err = d.socket.generation()
-	}
-	return before, after, err
-}
-
 // Verify reads the tables back and repairs what somebody else changed.
 func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	d.mu.Lock()
@@ -305,7 +258,7 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	}
 	now, err := d.socket.generation()
 	heard := d.events.drain(d.socket.portID())
-	d.direct.distrust = d.direct.distrust || heard.direct
+	d.direct.distrust = d.direct.distrust || heard.direct || heard.lost && now != d.seen
 	if err == nil && d.live != nil && !heard.touched && d.seen != 0 && (now == d.seen || !heard.lost) {
 		// Nobody changed anything in the driver's tables; but the network may have.
 		d.seen = now

@@ -16,6 +16,7 @@ import (
 type events struct {
 	socket *nl.NetlinkSocket // nil: to be opened
 	buffer []byte
+	deaf   uint32 // port whose socket's changes are not heard; zero: none
 }
 
 func (e *events) close() {
@@ -40,7 +41,29 @@ func (e *events) open(ns int) error {
 	}
 	// A smaller buffer does as well, with more to look into.
 	_ = s.SetReceiveBufferSize(eventBuffer, true)
-	e.socket, e.buffer = s, make([]byte, 64<<10)
+	e.socket, e.buffer, e.deaf = s, make([]byte, 64<<10), 0
+	return nil
+}
+
+// ignore has the kernel leave out what the socket with that port changes. Whatever
+// one transaction changes comes in datagrams of its own.
+func (e *events) ignore(port uint32) error {
+	if e.socket == nil || e.deaf == port {
+		return nil
+	}
+	var pid [4]byte // in the message's header, in the machine's order
+	binary.NativeEndian.PutUint32(pid[:], port)
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 12},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: binary.BigEndian.Uint32(pid[:]), Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1},
+	}
+	if err := unix.SetsockoptSockFprog(e.socket.GetFd(), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}); err != nil {
+		return fmt.Errorf("filter what is heard of nftables: %w", err)
+	}
+	e.deaf = port
 	return nil
 }
 
