@@ -79,6 +79,10 @@ func (f *family) ingressChains() []chain {
 		{"more than a tunnel carries", then(f.isTooLong(), jump("too-long"))},
 	}
 	direct = append(direct, toOwner(false)...)
+	// Its sender asks again. A reset would end what may be well by another way.
+	direct = append(direct, perKind("no way to the owner's node", func(k kind) []term {
+		return append(f.slot(k, false), f.ownerOf(k, reg(0)), &expr.Verdict{Kind: expr.VerdictDrop})
+	})...)
 	direct = append(direct, rule{"ICMP error", then(f.isError(), goTo("error"))})
 	sibling := []rule{{"had its second chance", then(f.isMarked(), leave())}}
 	sibling = append(sibling, word("unless its connection is known", false, reg(0))...)

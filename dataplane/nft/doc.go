@@ -63,7 +63,9 @@
 //
 // Nodes on the same segment are reached by next hop, others by VXLAN devices
 // pharos4 and pharos6. Who is a sibling is told by the Ethernet addresses that the
-// kernel's neighbor table has for the nodes.
+// kernel's neighbor table has for the nodes; one without is sent nothing yet. So
+// every hop of a packet between nodes is from one that knows the next. Where a tunnel
+// can't be made its nodes have no way, and all else works.
 //
 // The maps of slots are large, and reading one takes quadratic time in the kernel:
 // nobody does. Frontends carry a digest of what is in them, by which a successor

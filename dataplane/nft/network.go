@@ -29,7 +29,9 @@ type view struct {
 	trouble error             // of TunnelErrors: the siblings behind those are not reached
 }
 
-// hop is where packets to a sibling go: an address on the segment of a device.
+// hop is where packets to a sibling go: an address on the segment of a device. One
+// whose Ethernet address is not known is no way: what came back from it would be taken
+// for a client's, and two nodes with different tables might send a packet to and fro.
 type hop struct {
 	addr   netip.Addr
 	device uint32 // index; zero where there is no way
@@ -125,8 +127,18 @@ func (n *network) look(state *dataplane.State, number numbering) (view, error) {
 		v.hops[s.Name] = hops
 	}
 	n.tunnels(&v, tunnels)
-	v.macs, err = n.senders(v.hops)
-	return v, err
+	if v.macs, err = n.senders(v.hops); err != nil {
+		return v, err
+	}
+	for name, hops := range v.hops {
+		for i, h := range hops {
+			if _, known := n.known[h]; !h.tunnel && !known {
+				hops[i] = hop{}
+			}
+		}
+		v.hops[name] = hops
+	}
+	return v, nil
 }
 
 // tunnels makes the tunnels and notes them in the view. Where one can't be made the

@@ -40,8 +40,8 @@ type tunnel struct {
 // the device.
 type peer struct{ addr, inner netip.Addr }
 
-// TunnelError says that siblings on other segments are not reached: new connections
-// that they own are dropped at this node, others reset.
+// TunnelError says that siblings on other segments are not reached: packets that
+// they own are dropped at this node.
 type TunnelError struct {
 	Device   string
 	Siblings int // behind it

@@ -91,3 +91,30 @@ func TestForeignDeviceIsLeftAlone(t *testing.T) {
 	}
 	n.ip("link", "show", "pharos4")
 }
+
+// A sibling is sent packets only once those that it sends are told from clients': so
+// nodes whose tables differ can't send a packet to and fro.
+func TestSiblingIsNoWayUntilItIsKnown(t *testing.T) {
+	n, state := behindGateway(t)
+	state.Siblings[0].Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::2")}
+	if err := n.driver.Apply(context.Background(), state); err != nil {
+		t.Fatal(err)
+	}
+	is := func(present bool, kind, table, name, element string) {
+		t.Helper()
+		if got := n.nft("list", kind, "netdev", table, name); strings.Contains(got, element) != present {
+			t.Errorf("%s is there: %v, want %v:\n%s", element, !present, present, got)
+		}
+	}
+	is(false, "set", "pharos-direct", "siblings", "elements")
+	is(false, "map", "pharos-direct", "nodes", "elements")
+	is(false, "map", "pharos-direct6", "nodes", "elements")
+
+	n.ip("neigh", "replace", "192.0.2.2", "lladdr", "02:00:00:00:00:02", "dev", "uplink", "nud", "permanent")
+	if _, err := n.driver.Verify(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	is(true, "set", "pharos-direct", "siblings", "02:00:00:00:00:02")
+	is(true, "map", "pharos-direct", "nodes", "192.0.2.2")
+	is(false, "map", "pharos-direct6", "nodes", "elements")
+}
