@@ -17,7 +17,8 @@ LONG        := ./internal/kube ./internal/lab/kubelet ./internal/linux/lan
 # Tests that stand on whole machines run after the others: they watch clocks that a
 # busy machine would stretch. They wait most of the time, so that two packages at
 # once, of which one has two labs, leave two processors time to spare; each makes
-# namespaces and directories of its own. What measures has the machine to itself.
+# namespaces and directories of its own. e2e/kernel takes what of one processor the others
+# leave. What measures has the machine to itself.
 WHOLE       := ./e2e/... ./interop/...
 MEASURES    := ./bench/layer2
 

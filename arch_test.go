@@ -86,7 +86,7 @@ var rules = []rule{
 	// Layer 5: wiring, and what looks at the whole from outside.
 	{"internal/cli", []string{"..."}},
 	{"cmd/pharos", []string{"internal/cli"}},
-	{"e2e", []string{"..."}},
+	{"e2e/...", []string{"..."}},
 	{"interop", []string{"..."}},
 	{"bench/...", []string{"..."}},
 	// Engines as libraries, without the roles.
