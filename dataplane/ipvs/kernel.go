@@ -208,6 +208,9 @@ func (k *kernel) virtual(s *step) error {
 	case remove:
 		err = k.ipvs.DelService(service(s.key, s.was))
 	}
+	if errors.Is(err, unix.ENOENT) && s.verb != remove {
+		err = fmt.Errorf("the kernel has no scheduler %s (module ip_vs_%[1]s): %w", s.now.scheduler, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", s.verb, s.key, err)
 	}

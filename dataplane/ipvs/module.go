@@ -1,5 +1,9 @@
 package ipvs
 
+// Schedulers are the kernel's, by the names that ipvsadm(8) has for them. A kernel
+// has those whose modules it has: ip_vs_rr is that of rr.
+var Schedulers = []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq", "fo", "ovf", "mh", "twos"}
+
 // Modules are the kernel's that the driver may need, for a kernel that loads none
 // by itself.
 var Modules = []string{

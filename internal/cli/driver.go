@@ -38,7 +38,7 @@ func (f *dataplaneFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.driver, "dataplane", auto, "`driver`: "+strings.Join(f.names(), ", ")+", or auto: the first of them that this node's kernel can run")
 	flags.StringVar(&f.mode, "mode", string(pharos.NAT), "how Services are carried that have no annotation pharoslb.io/dataplane-mode: nat or direct")
 	flags.BoolVar(&f.beside, "beside-kube-proxy", false, "carry load balancer and external IPs of Services in mode direct, and leave the rest to the kube-proxy that runs here")
-	flags.StringVar(&f.scheduler, "ipvs-scheduler", "rr", "how the driver ipvs spreads connections of mode nat, by a `name` of ipvsadm(8) whose module the kernel has: rr, wrr, lc, sh, …")
+	flags.StringVar(&f.scheduler, "ipvs-scheduler", "rr", "how the driver ipvs spreads connections of mode nat, by a `name` of ipvsadm(8) whose module the kernel has: "+strings.Join(ipvs.Schedulers, ", "))
 	flags.StringVar(&f.others, "other-data-planes", "refuse", "refuse: don't start where another eBPF data plane has programs at the node's devices, which get the packets of Services first; report: start, and log it")
 }
 
@@ -96,6 +96,9 @@ func (f *dataplaneFlags) check() error {
 	}
 	if f.others != "refuse" && f.others != "report" {
 		return fmt.Errorf("--other-data-planes %q is neither refuse nor report", f.others)
+	}
+	if f.scheduler != "" && !slices.Contains(ipvs.Schedulers, f.scheduler) {
+		return fmt.Errorf("--ipvs-scheduler %q is none of %s", f.scheduler, strings.Join(ipvs.Schedulers, ", "))
 	}
 	if f.driver == "ipvs" && f.beside {
 		return errors.New("--dataplane ipvs takes the interface and the virtual services that kube-proxy has in its mode ipvs; --beside-kube-proxy needs another driver")

@@ -26,6 +26,7 @@ func TestProxyFlags(t *testing.T) {
 		{"--strict-arp", func(f *proxyFlags) { f.strictARP = "yes" }},
 		{"--dataplane", func(f *proxyFlags) { f.dataplane.driver = "xdp" }},
 		{"--other-data-planes", func(f *proxyFlags) { f.dataplane.others = "ignore" }},
+		{"--ipvs-scheduler \"rrr\" is none of rr, wrr, lc, ", func(f *proxyFlags) { f.dataplane.scheduler = "rrr" }},
 		{"--mode", func(f *proxyFlags) { f.dataplane.mode = "dsr" }},
 		{"--node-name", func(f *proxyFlags) { f.node = "" }},
 		{"--cluster-cidr", func(f *proxyFlags) { f.podCIDRs = []string{"10.0.0.1"} }},
