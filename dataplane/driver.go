@@ -3,6 +3,8 @@ package dataplane
 import (
 	"context"
 	"time"
+
+	"github.com/pharoslb/pharos"
 )
 
 // Driver makes one kernel mechanism do what a State says. Its methods may be
@@ -31,6 +33,13 @@ type Driver interface {
 
 	// Status returns a copy of the driver's counters.
 	Status() DriverStatus
+}
+
+// Partial is a Driver that may leave out frontends which others on the node stand in
+// the way of, and serve all the rest.
+type Partial interface {
+	// Refused returns what is left out of the State applied last, by Service.
+	Refused() map[pharos.Name][]Refused
 }
 
 // DriverStatus tells what a driver did since it was made. Objects are the

@@ -90,6 +90,17 @@ func (s *Service) Equal(other *Service) bool {
 		slices.Equal(s.Refused, other.Refused) && s.ModeRefused == other.ModeRefused
 }
 
+// Without returns the Service without frontends that a driver left out; they are
+// among those refused.
+func (s *Service) Without(refused []Refused) *Service {
+	left := *s
+	left.Refused = slices.Concat(s.Refused, refused)
+	left.Frontends = slices.DeleteFunc(slices.Clone(s.Frontends), func(f Frontend) bool {
+		return slices.ContainsFunc(refused, func(r Refused) bool { return r.Target == f.Target })
+	})
+	return &left
+}
+
 // Target is what a packet is addressed to. A node port's address is the
 // unspecified one of its family: it stands for the addresses of Node.NodePorts.
 type Target struct {

@@ -204,7 +204,7 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 	state := p.planner.Plan(snapshot)
 	p.mu.Lock()
 	newFamily := hasIPv6(p.state.Node.PodCIDRs) != hasIPv6(state.Node.PodCIDRs)
-	p.state = state
+	p.state = p.held(state)
 	p.status.Synced = true
 	p.status.Revision = snapshot.Revision
 	p.mu.Unlock()
@@ -214,9 +214,7 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 	if err := p.edge.Driver.Apply(ctx, state); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	p.serving.applied(snapshot, state)
-	p.mu.Unlock()
+	p.hold(snapshot, state)
 	p.checks.set(state)
 	p.tellDegraded()
 	p.removeFormer(ctx)
@@ -227,6 +225,9 @@ func (p *Proxy) reconcile(ctx context.Context, verify bool) error {
 	if now := time.Now(); repaired && now.Sub(p.told) >= repairLog {
 		p.told = now
 		p.log.Warn("somebody changed the data plane; repaired", "driver", p.edge.Driver.Name(), "repairs", p.edge.Driver.Status().Repaired)
+	}
+	if err == nil {
+		p.hold(snapshot, state) // what was in the way may have gone
 	}
 	return err
 }

@@ -505,6 +505,56 @@ func TestStatusTellsFrontendsAndBackends(t *testing.T) {
 	})
 }
 
+// A driver may leave a frontend out: status says why, speakers hear that it is not
+// served, and all the rest is.
+func TestDriverLeavesAFrontendOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource()
+		d := &partial{driver: newDriver()}
+		p := start(t, proxy.Options{}, proxy.Edge{Source: s, Driver: d, Kernel: rightKernel()})
+		s.set(web)
+		synctest.Wait()
+		if got := p.Status(); !got.Ready || len(got.Services) != 1 || len(got.Services[0].Frontends) != 1 || len(got.Services[0].Problems) != 0 {
+			t.Fatalf("status %+v", got)
+		}
+		target := dataplane.Target{Addr: netip.MustParseAddr("10.96.0.1"), Protocol: pharos.TCP, Port: 80}
+		d.leave(dataplane.Refused{Target: target, Reason: why.New(why.FrontendOccupied, "%s is another's", target)})
+		time.Sleep(time.Minute) // the next comparison
+		synctest.Wait()
+		if got := p.Status(); !got.Ready || len(got.Services) != 1 || len(got.Services[0].Frontends) != 0 || len(got.Services[0].Problems) != 1 || got.Services[0].Problems[0].Code != why.FrontendOccupied {
+			t.Errorf("status %+v", got)
+		}
+		d.leave()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := p.Status(); len(got.Services[0].Frontends) != 1 || len(got.Services[0].Problems) != 0 {
+			t.Errorf("status %+v", got)
+		}
+	})
+}
+
+// partial is a driver that leaves out what it is told to.
+type partial struct {
+	*driver
+	lock    sync.Mutex
+	refused []dataplane.Refused
+}
+
+func (d *partial) leave(refused ...dataplane.Refused) {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	d.refused = refused
+}
+
+func (d *partial) Refused() map[pharos.Name][]dataplane.Refused {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	if len(d.refused) == 0 {
+		return nil
+	}
+	return map[pharos.Name][]dataplane.Refused{webName: d.refused}
+}
+
 func TestNodeNameIsNeeded(t *testing.T) {
 	if _, err := proxy.New(proxy.Options{}, proxy.Edge{}); err == nil {
 		t.Error("a proxy without a node was made")

@@ -58,6 +58,7 @@ const (
 
 	// The reasons of a data plane.
 	FrontendTaken    // an older Service answers at the same address and port
+	FrontendOccupied // another program of the node answers at the same address
 	DataPlaneRefused // the kernel does not take what was planned
 	DataPlaneModeInvalid
 	NodeUnknown // an endpoint is on no node that is known, so that mode direct is not possible
@@ -116,6 +117,7 @@ var codes = [...]info{
 	PortUnavailable:             {"portUnavailable", true, "a port of the node can't be opened"},
 	APIUnreachable:              {"apiUnreachable", true, "the API server does not answer"},
 	FrontendTaken:               {"frontendTaken", true, "an older Service answers at the same address and port"},
+	FrontendOccupied:            {"frontendOccupied", true, "another program of the node answers at the same address"},
 	DataPlaneRefused:            {"dataPlaneRefused", true, "the kernel does not take what was planned; it is tried again"},
 	NodeUnknown:                 {"nodeUnknown", true, "an endpoint's node is not known; the Service is carried in mode nat"},
 	DrainInvalid:                {"drainInvalid", true, "the node's drain annotation can't be read; the node is not drained"},

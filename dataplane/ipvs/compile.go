@@ -7,6 +7,7 @@ import (
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/why"
 )
 
 // compiled is what one Service is in the kernel.
@@ -15,6 +16,7 @@ type compiled struct {
 	marks    map[markKey]uint32 // of its groups
 	virtuals []virtual
 	elements []element
+	refused  []dataplane.Refused // frontends that others stand in the way of
 }
 
 // markKey is a group that packets from inside are led to by a mark, as the virtual
@@ -27,6 +29,7 @@ type compiler struct {
 	scheduler string
 	nodeAddrs []netip.Addr // at which node ports answer
 	own       map[netip.Addr]bool
+	others    others
 
 	// mark returns the mark of a Service's group, the same as before if it had one.
 	mark func(*dataplane.Service, markKey) uint32
@@ -38,8 +41,7 @@ func (c *compiler) compile(s *dataplane.Service) *compiled {
 	for i := range s.Frontends {
 		f := &s.Frontends[i]
 		if f.Kind != dataplane.NodePort {
-			b.frontend(f, f.Addr)
-			if !c.own[f.Addr] {
+			if b.frontend(f, f.Addr) && !c.own[f.Addr] {
 				b.element(element{elementKey: elementKey{set: setVIPs, addr: f.Addr}})
 			}
 			continue
@@ -67,16 +69,20 @@ func (b *builder) element(e element) {
 	}
 }
 
-// frontend adds what a frontend is at one address.
-func (b *builder) frontend(f *dataplane.Frontend, addr netip.Addr) {
+// frontend adds what a frontend is at one address, unless others are in the way.
+func (b *builder) frontend(f *dataplane.Frontend, addr netip.Addr) bool {
 	s := b.out.service
 	outside, inside := &s.Groups[f.Outside], &s.Groups[f.Inside]
 	protocol := number(f.Protocol)
+	v := virtual{virtualKey: virtualKey{addr: addr, protocol: uint16(protocol), port: f.Target.Port}}
+	if b.others.have(v.virtualKey, b.own[addr]) {
+		b.refuse(f, addr)
+		return false
+	}
 	at := func(set setName, mark uint32) {
 		b.element(element{elementKey{set: set, addr: addr, protocol: protocol, port: f.Target.Port}, mark})
 	}
 	at(setFrontends, 0)
-	v := virtual{virtualKey: virtualKey{addr: addr, protocol: uint16(protocol), port: f.Target.Port}}
 	if direct(f, outside) {
 		v.setting, v.dests = mh(outside), owners(outside, b.node)
 	} else {
@@ -104,6 +110,18 @@ func (b *builder) frontend(f *dataplane.Frontend, addr netip.Addr) {
 			}
 		}
 	}
+	return true
+}
+
+// refuse notes that a frontend is not served at an address. A node port goes on at
+// the node's other ones.
+func (b *builder) refuse(f *dataplane.Frontend, addr netip.Addr) {
+	target := f.Target
+	target.Addr = addr
+	b.out.refused = append(b.out.refused, dataplane.Refused{
+		Target: target,
+		Reason: why.New(why.FrontendOccupied, "%s: another program has a virtual service of IPVS at %s (ipvsadm -ln); it is served once that is gone", target, addr),
+	})
 }
 
 // refusals adds who gets no answer. Where a virtual service has no destination

@@ -58,6 +58,10 @@
 // that disagree for a moment send a packet on until its time to live is over; and
 // the next hop to a pod has to be its node.
 //
+// A frontend at an address where another program has a virtual service is left out,
+// and Driver.Refused says so; the address does not come on kube-ipvs0. At the
+// node's own addresses only the same protocol and port are in the way.
+//
 // Invariants: a virtual service at an address that is not on kube-ipvs0, nor among
 // our frontends, is not touched; where nothing changed nothing is written, also by
 // a successor of the process; rules, sets and destinations outlive the process.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -24,6 +25,7 @@ type Driver struct {
 	state  *dataplane.State // wanted last
 	live   *live            // nil: what the kernel holds is to be read
 	addrs  []netip.Addr     // of the node, when last read
+	others others           // when last read
 	next   time.Time        // when Verify compares everything again
 	stale  conntrack.Stale
 	status dataplane.DriverStatus
@@ -63,6 +65,16 @@ func (d *Driver) Status() dataplane.DriverStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.status
+}
+
+// Refused returns the frontends at addresses where others have virtual services.
+func (d *Driver) Refused() map[pharos.Name][]dataplane.Refused {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.live == nil {
+		return nil
+	}
+	return maps.Clone(d.live.refused)
 }
 
 // Apply brings the kernel to state, step by step, in an order in which each
@@ -142,7 +154,7 @@ func (c *compiled) planned() *dataplane.Service {
 
 // compiler returns one for a state's node.
 func (d *Driver) compiler(state *dataplane.State) *compiler {
-	c := &compiler{node: state.Node.Name, scheduler: d.options.Scheduler, own: map[netip.Addr]bool{}}
+	c := &compiler{node: state.Node.Name, scheduler: d.options.Scheduler, own: map[netip.Addr]bool{}, others: d.others}
 	for _, a := range d.addrs {
 		c.own[a] = true
 		if served := state.Node.NodePorts; len(served) == 0 || slices.ContainsFunc(served, func(p netip.Prefix) bool { return p.Contains(a) }) {
@@ -169,6 +181,7 @@ func (d *Driver) resync(ctx context.Context, state *dataplane.State, first bool)
 	if err != nil {
 		return changed, err
 	}
+	d.others = is.others
 	l := newLive()
 	if d.live != nil {
 		l.draining = d.live.draining

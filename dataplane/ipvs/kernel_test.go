@@ -206,45 +206,6 @@ func schedulers(t *testing.T) {
 	}
 }
 
-// strangers are virtual services of others: they stay, whatever happens to ours.
-func strangers(t *testing.T) {
-	n := newNode(t, ipvs.Options{})
-	h := handle(t, n)
-	theirs := []*mobyipvs.Service{service("10.10.2.112:5432"), service("192.0.2.9:80"), {AddressFamily: unix.AF_INET, FWMark: 7, SchedName: "rr", Netmask: 0xffffffff}}
-	for _, s := range theirs {
-		if err := h.NewService(s); err != nil {
-			t.Fatal(err)
-		}
-		if err := h.NewDestination(s, destination("192.0.2.10:80", 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before := n.output("ipvsadm", "-Sn")
-	n.web(nil, "10.233.93.2")
-	n.apply()
-	n.restart(ipvs.Options{})
-	n.apply()
-	n.verify(false)
-	// One wants the address of a stranger: it is refused, and nothing is left of it.
-	whole := n.whole()
-	n.web(func(s *pharos.Service) { s.ExternalIPs = []netip.Addr{addr("192.0.2.9")} }, "10.233.93.2", "10.233.119.2")
-	if err := n.try(); err == nil || !strings.Contains(err.Error(), "add virtual service 192.0.2.9:80/TCP") {
-		t.Errorf("a stranger's address: %v", err)
-	}
-	if now := n.whole(); now != whole {
-		t.Errorf("was\n%s\nis\n%s", whole, now)
-	}
-	if err := n.driver.Remove(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if after := n.output("ipvsadm", "-Sn"); after != before {
-		t.Errorf("was\n%s\nis\n%s", before, after)
-	}
-	if left := n.whole(); strings.Contains(left, "PHAROS") || !strings.Contains(left, "not found") {
-		t.Errorf("left:\n%s", left)
-	}
-}
-
 // repairs is what others may do to what is ours, and that one Verify mends it.
 func repairs(t *testing.T) {
 	n := newNode(t, ipvs.Options{})
@@ -342,7 +303,7 @@ func schedulerMissing(t *testing.T) {
 	whole := n.whole()
 	n.restart(ipvs.Options{Scheduler: "lc"}) // a module that is not loaded
 	n.web(func(s *pharos.Service) { s.Ports[0].Port = 81 }, "10.233.93.2", "10.233.119.2")
-	if err := n.try(); err == nil || !strings.Contains(err.Error(), "virtual service") {
+	if err := n.try(); err == nil || !strings.Contains(err.Error(), "has no scheduler lc (module ip_vs_lc)") {
 		t.Errorf("a scheduler that the kernel lacks: %v", err)
 	}
 	if now := n.whole(); now != whole {

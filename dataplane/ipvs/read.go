@@ -81,6 +81,9 @@ func (k *kernel) readVirtuals(w *world) error {
 			v.virtualKey = virtualKey{addr: addrOf(s.Address), protocol: s.Protocol, port: s.Port}
 		}
 		if !w.ours(v.virtualKey) {
+			if v.mark == 0 {
+				w.others.note(v.virtualKey)
+			}
 			continue
 		}
 		if v.dests, err = k.readDests(s); err != nil {

@@ -17,10 +17,33 @@ type world struct {
 	// addrs are those on the interface. What is wanted has none: there is to be
 	// one for each element of setVIPs.
 	addrs map[netip.Addr]bool
+
+	others others // virtual services that are not ours; what is wanted has none
 }
 
 func newWorld() *world {
-	return &world{map[virtualKey]*virtual{}, map[elementKey]uint32{}, map[netip.Addr]bool{}}
+	return &world{map[virtualKey]*virtual{}, map[elementKey]uint32{}, map[netip.Addr]bool{}, others{}}
+}
+
+// others are the addresses of virtual services that are not ours, with their
+// protocols and ports.
+type others map[netip.Addr]map[virtualKey]bool
+
+func (o others) note(key virtualKey) {
+	if o[key.addr] == nil {
+		o[key.addr] = map[virtualKey]bool{}
+	}
+	o[key.addr][key] = true
+}
+
+// have reports whether others stand in the way of a virtual service of ours: by one
+// of theirs that is the same, or at an address that only ours may be at, as on the
+// interface everything is ours. The node's own addresses are everybody's.
+func (o others) have(key virtualKey, own bool) bool {
+	if own {
+		return o[key.addr][key]
+	}
+	return len(o[key.addr]) > 0
 }
 
 // put adds a Service. What two Services want to have is the first one's: the
@@ -69,16 +92,21 @@ type live struct {
 	count    map[elementKey]int // how many Services want a shared element
 	marks    map[uint32]bool    // in use
 	draining map[virtualKey]map[netip.AddrPort]drain
+	refused  map[pharos.Name][]dataplane.Refused
 }
 
 func newLive() *live {
-	return &live{map[pharos.Name]*compiled{}, map[elementKey]int{}, map[uint32]bool{}, map[virtualKey]map[netip.AddrPort]drain{}}
+	return &live{map[pharos.Name]*compiled{}, map[elementKey]int{}, map[uint32]bool{}, map[virtualKey]map[netip.AddrPort]drain{}, map[pharos.Name][]dataplane.Refused{}}
 }
 
 // set replaces a Service's form; nil takes it away.
 func (l *live) set(name pharos.Name, is *compiled) {
 	l.account(l.services[name], -1)
 	l.account(is, 1)
+	delete(l.refused, name)
+	if is != nil && len(is.refused) > 0 {
+		l.refused[name] = is.refused
+	}
 	if is == nil {
 		delete(l.services, name)
 	} else {
