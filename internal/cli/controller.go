@@ -43,7 +43,7 @@ goes before it.` + formerHelp("controller"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runController(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	f.bind(flags, "controller")
+	f.bind(flags, "controller", metricsPort)
 	bindNamespace(flags, &f.namespace, ownNamespace)
 	flags.StringVar(&f.configMap, "config", "config", "name of the ConfigMap with the configuration")
 	flags.StringVar(&f.class, "lb-class", "", "loadBalancerClass to serve; empty serves Services that name none")

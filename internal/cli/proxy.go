@@ -52,7 +52,7 @@ Service chooses with the annotation pharoslb.io/dataplane-mode.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runProxy(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	f.bind(flags, "proxy")
+	f.bind(flags, "proxy", proxyMetricsPort)
 	flags.StringVar(&f.node, "node-name", env("METALLB_NODE_NAME", env("NODE_NAME", "")), "name of the own node [METALLB_NODE_NAME, NODE_NAME]")
 	flags.StringVar(&f.strictARP, "strict-arp", "set", "set: correct kernel settings that are wrong; check: report them only")
 	flags.StringSliceVar(&f.podCIDRs, "cluster-cidr", nil, "networks of pods, where they are not those of the Node object: sources that reach cluster IPs without masquerading")

@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
+	"github.com/pharoslb/pharos/deploy"
 	"github.com/pharoslb/pharos/internal/linux/rival"
 )
 
@@ -36,6 +40,19 @@ func TestProxyFlags(t *testing.T) {
 		c.change(&f)
 		if _, err := f.options(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one about %s", err, c.want)
+		}
+	}
+}
+
+// Roles that share a node's network start beside each other without a flag, on the
+// ports that the proxy's manifest and MetalLB's name.
+func TestPortsDoNotCollide(t *testing.T) {
+	for name, cmd := range map[string]*cobra.Command{"7473": newProxy(), "7472": newSpeaker()} {
+		if got := cmd.Flags().Lookup("port").DefValue; got != name {
+			t.Errorf("pharos %s --port is %s, want %s", cmd.Name(), got, name)
+		}
+		if own := []byte("--port=" + name); !bytes.Contains(map[string][]byte{"proxy": deploy.Proxy, "speaker": deploy.Pharos}[cmd.Name()], own) {
+			t.Errorf("the manifest of %s has no %s", cmd.Name(), own)
 		}
 	}
 }

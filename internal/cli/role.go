@@ -38,10 +38,17 @@ type daemon struct {
 	server     string
 }
 
+// Ports of /metrics unless a flag says otherwise: MetalLB's for the roles that it
+// has, and another one for the proxy, which is on the speaker's host network.
+const (
+	metricsPort      = 7472
+	proxyMetricsPort = 7473
+)
+
 // bind adds the flags; role names the socket.
-func (d *daemon) bind(flags *pflag.FlagSet, role string) {
+func (d *daemon) bind(flags *pflag.FlagSet, role string, port uint16) {
 	d.role = role
-	flags.Uint16Var(&d.port, "port", 7472, "TCP port of /metrics, /livez and /readyz; 0 serves none")
+	flags.Uint16Var(&d.port, "port", port, "TCP port of /metrics, /livez and /readyz; 0 serves none")
 	flags.StringVar(&d.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
 	flags.StringVar(&d.socket, "socket", filepath.Join(socketDir, role+".sock"), "path of the socket that serves the status; empty serves none")
 	flags.StringVar(&d.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, the pod's service account")

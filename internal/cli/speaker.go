@@ -65,7 +65,7 @@ goes before it.` + formerHelp("speaker"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSpeaker(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	f.bind(flags, "speaker")
+	f.bind(flags, "speaker", metricsPort)
 	bindPod(flags, &f.pod)
 	f.probes.bind(flags)
 	flags.StringVar(&f.node, "node-name", env("METALLB_NODE_NAME", ""), "name of the own node [METALLB_NODE_NAME]")
