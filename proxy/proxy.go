@@ -28,6 +28,10 @@ type Source interface {
 type Kernel interface {
 	Sysctl(key string) (string, error)
 	SetSysctl(key, value string) error
+
+	// Names lists what has settings of its own below a key: below net.ipv4.conf
+	// every device, besides "all" and "default".
+	Names(key string) ([]string, error)
 }
 
 // Recorder tells users of the cluster about the node. It returns at once.
@@ -109,6 +113,7 @@ type Proxy struct {
 	former   []Leftover         // Run's own: what may still be there
 	told     time.Time          // Run's own: when the log told of a repair
 	degraded string             // Run's own: what the log told that does not work
+	devices  devices            // Run's own
 	checks   *health
 
 	mu      sync.Mutex

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -127,6 +128,19 @@ func (k *kernel) SetSysctl(key, value string) error {
 	}
 	k.values[key] = value
 	return nil
+}
+
+// Names lists the devices that have a value with slashes in its key.
+func (k *kernel) Names(below string) ([]string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	names := []string{"all", "default", "lo"}
+	for key := range k.values {
+		if rest, ok := strings.CutPrefix(key, strings.ReplaceAll(below, ".", "/")+"/"); ok {
+			names = append(names, path.Dir(rest))
+		}
+	}
+	return names, nil
 }
 
 func rightKernel() *kernel {
@@ -295,6 +309,27 @@ func TestSysctls(t *testing.T) {
 			told:    1,
 		},
 		{
+			name:    "a device's own counts",
+			kernel:  &kernel{values: map[string]string{"net.ipv4.conf.all.rp_filter": "0", "net/ipv4/conf/eth0.5/rp_filter": "1", "net/ipv4/conf/lo/rp_filter": "1"}},
+			want:    map[string]string{"net/ipv4/conf/eth0.5/rp_filter": "1"},
+			reasons: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"},
+			told:    1,
+		},
+		{
+			name:    "so does what new devices start with",
+			kernel:  &kernel{values: map[string]string{"net.ipv4.conf.all.rp_filter": "0", "net/ipv4/conf/default/rp_filter": "1", "net/ipv4/conf/a/rp_filter": "1"}},
+			reasons: []string{"sysctl -w net.ipv4.conf.all.rp_filter=2"},
+			told:    1,
+		},
+		{
+			name:   "all is the greater",
+			kernel: &kernel{values: map[string]string{"net.ipv4.conf.all.rp_filter": "2", "net/ipv4/conf/eth0/rp_filter": "1"}},
+		},
+		{
+			name:   "loose devices",
+			kernel: &kernel{values: map[string]string{"net.ipv4.conf.all.rp_filter": "0", "net/ipv4/conf/eth0/rp_filter": "2", "net/ipv4/conf/eth1/rp_filter": "0"}},
+		},
+		{
 			name:    "not permitted",
 			kernel:  &kernel{values: map[string]string{"net.ipv4.conf.all.arp_announce": "1"}, fixed: true},
 			want:    map[string]string{"net.ipv4.conf.all.arp_announce": "1"},
@@ -332,6 +367,25 @@ func TestSysctls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What was wrong with a device is over once it is, and told anew when it comes back.
+func TestDevicesAreLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, r := rightKernel(), &recorder{}
+		p := start(t, proxy.Options{}, proxy.Edge{Source: newSource(), Driver: newDriver(), Kernel: k, Recorder: r})
+		for i, value := range []string{"0", "1", "2", "1"} {
+			if err := k.SetSysctl("net/ipv4/conf/eth0/rp_filter", value); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Minute)
+			synctest.Wait()
+			wrong := slices.ContainsFunc(p.Status().Sysctls, func(s proxy.Sysctl) bool { return s.Reason.Code == why.SysctlWrong })
+			if wrong != (value == "1") || len(r.all()) != (i+1)/2 {
+				t.Errorf("eth0 has %s: wrong is %t, told %v", value, wrong, r.all())
+			}
+		}
+	})
 }
 
 // IPv6 forwarding is asked for where pods have IPv6, and left to the operator.

@@ -19,6 +19,10 @@ type setting struct {
 	// the operator's to decide.
 	report bool
 
+	// each device has the setting as well, and the kernel takes the greater of that
+	// and of this one: want is right whatever the devices have, also is not.
+	each bool
+
 	// ipv6 settings matter where the node has pods with IPv6 addresses.
 	ipv6 bool
 
@@ -42,7 +46,7 @@ var settings = []setting{
 		reason: "answers of a pod on the same bridge bypass the translation"},
 	{key: "net.bridge.bridge-nf-call-ip6tables", want: "1", ipv6: true,
 		reason: "answers of a pod on the same bridge bypass the translation over IPv6"},
-	{key: "net.ipv4.conf.all.rp_filter", want: "2", also: []string{"0"}, report: true,
+	{key: "net.ipv4.conf.all.rp_filter", want: "2", also: []string{"0"}, report: true, each: true,
 		reason: "clients are lost whose packets come in by another interface than answers go out (RFC 3704, strict)"},
 }
 
@@ -88,7 +92,12 @@ func (p *Proxy) check(s setting) (Sysctl, bool) {
 	case err != nil:
 		result.Reason = why.New(why.SysctlWrong, "%s can't be read: %v", s.key, err)
 		return result, true
-	case value == s.want || slices.Contains(s.also, value):
+	case value == s.want:
+		return result, true
+	case slices.Contains(s.also, value):
+		if s.each {
+			result.Reason = p.checkDevices(s, value)
+		}
 		return result, true
 	case !p.opts.Check && !s.report:
 		if err = p.edge.Kernel.SetSysctl(s.key, s.want); err == nil {

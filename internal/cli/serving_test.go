@@ -250,6 +250,7 @@ func (c *still) Changed() <-chan struct{}         { return c.changed }
 func (c *still) Snapshot() *pharos.Snapshot       { return c.snapshot }
 func (c *still) Sysctl(string) (string, error)    { return "", fs.ErrNotExist }
 func (c *still) SetSysctl(string, _ string) error { return nil }
+func (c *still) Names(string) ([]string, error)   { return nil, fs.ErrNotExist }
 
 // A proxy and a speaker's link to it, over a socket: the digest is the one that the
 // speaker makes.

@@ -42,6 +42,19 @@ func (d Dir) Sysctl(key string) (string, error) {
 	return strings.TrimSpace(string(value)), nil
 }
 
+// Names lists what is below a key: of net.ipv4.conf the devices, all and default.
+func (d Dir) Names(key string) ([]string, error) {
+	entries, err := os.ReadDir(d.path(key))
+	if err != nil {
+		return nil, fmt.Errorf("list sysctl %s: %w", key, err)
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
 // SetSysctl changes a setting.
 func (d Dir) SetSysctl(key, value string) error {
 	f, err := os.OpenFile(d.path(key), os.O_WRONLY, 0) // never made where it isn't

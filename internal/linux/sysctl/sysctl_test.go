@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
@@ -26,6 +27,9 @@ func TestKernel(t *testing.T) {
 			t.Errorf("%s is %q (%v), want 1", key, got, err)
 		}
 	}
+	if names, err := kernel.Names("net.ipv4.conf"); err != nil || !slices.Contains(names, "lo") || !slices.Contains(names, "default") {
+		t.Errorf("devices %v, %v", names, err)
+	}
 	if err := kernel.SetSysctl("net.ipv4.conf.all.arp_ignore", "nonsense"); err == nil {
 		t.Error("the kernel took nonsense")
 	}
@@ -38,6 +42,9 @@ func TestUnknownKeyIsNotMade(t *testing.T) {
 	}
 	if _, err := dir.Sysctl("net.bridge.x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("get: %v, want that it does not exist", err)
+	}
+	if _, err := dir.Names("net.bridge"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("list: %v, want that it does not exist", err)
 	}
 	if entries, _ := filepath.Glob(filepath.Join(string(dir), "*")); len(entries) > 0 {
 		t.Errorf("made %v", entries)
