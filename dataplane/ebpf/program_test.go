@@ -1,8 +1,6 @@
 package ebpf
 
 import (
-	"cmp"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -118,101 +116,4 @@ func (b *bench) run(t testing.TB, p *cebpf.Program, frame []byte) (int32, []byte
 
 func runOf(frame []byte) *cebpf.RunOptions {
 	return &cebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256), Repeat: 1}
-}
-
-// frame is an Ethernet frame with an IP packet.
-type frame struct {
-	src, dst netip.AddrPort
-	protocol byte
-	flags    byte
-	tos, ttl byte
-	payload  int
-	seq      uint32           // 1000, if zero
-	as       dataplane.Sender // who has sent it on, and if so
-	tunnel   bool             // from n3, in a tunnel; else from n2
-}
-
-func sum(b ...[]byte) uint16 {
-	s := uint32(0)
-	for _, b := range b {
-		for i := 0; i+1 < len(b); i += 2 {
-			s += uint32(binary.BigEndian.Uint16(b[i:]))
-		}
-		if len(b)%2 == 1 {
-			s += uint32(b[len(b)-1]) << 8
-		}
-	}
-	for s > 0xffff {
-		s = s&0xffff + s>>16
-	}
-	return ^uint16(s)
-}
-
-func (f *frame) bytes() []byte {
-	from, tos := gateway, f.tos
-	if f.as != dataplane.Network && !f.tunnel {
-		from = second
-		if f.as == dataplane.SecondChanced {
-			tos = tos&3 | dataplane.SecondChance<<2
-		}
-	}
-	b := append(own[:], from[:]...)
-	packet := f.packet(tos)
-	if f.as != dataplane.Network && f.tunnel {
-		outer := byte(0)
-		if f.as == dataplane.SecondChanced {
-			outer = dataplane.SecondChance << 2
-		}
-		if f.src.Addr().Is4() {
-			packet = ip(addr("10.0.5.3"), addr("10.0.0.1"), 4, outer, 64, packet)
-		} else {
-			packet = ip(addr("fd00:5::3"), addr("fd00::1"), 41, outer, 64, packet)
-		}
-	}
-	if f.src.Addr().Is4() {
-		return append(append(b, 8, 0), packet...)
-	}
-	return append(append(b, 0x86, 0xdd), packet...)
-}
-
-// packet is the frame's without its link header.
-func (f *frame) packet(tos byte) []byte {
-	l4 := make([]byte, 8+f.payload)
-	if f.protocol == 6 {
-		l4 = make([]byte, 20+f.payload)
-	}
-	binary.BigEndian.PutUint16(l4, f.src.Port())
-	binary.BigEndian.PutUint16(l4[2:], f.dst.Port())
-	check := 6
-	if f.protocol == 6 {
-		binary.BigEndian.PutUint32(l4[4:], cmp.Or(f.seq, 1000))
-		binary.BigEndian.PutUint32(l4[8:], 2000)
-		l4[12], l4[13], check = 5<<4, f.flags, 16
-	} else {
-		binary.BigEndian.PutUint16(l4[4:], uint16(len(l4)))
-	}
-	pseudo := append(f.src.Addr().AsSlice(), f.dst.Addr().AsSlice()...)
-	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(l4)))
-	pseudo = append(pseudo, 0, 0, 0, f.protocol)
-	binary.BigEndian.PutUint16(l4[check:], sum(pseudo, l4))
-	return ip(f.src.Addr(), f.dst.Addr(), f.protocol, tos, f.ttl, l4)
-}
-
-// ip puts a payload into an IP packet.
-func ip(src, dst netip.Addr, protocol, tos, ttl byte, payload []byte) []byte {
-	if src.Is4() {
-		h := make([]byte, 20, 20+len(payload))
-		h[0], h[1], h[8], h[9] = 0x45, tos, ttl, protocol
-		binary.BigEndian.PutUint16(h[2:], uint16(20+len(payload)))
-		copy(h[12:], src.AsSlice())
-		copy(h[16:], dst.AsSlice())
-		binary.BigEndian.PutUint16(h[10:], sum(h))
-		return append(h, payload...)
-	}
-	h := make([]byte, 40, 40+len(payload))
-	h[0], h[1], h[6], h[7] = 0x60|tos>>4, tos<<4, protocol, ttl
-	binary.BigEndian.PutUint16(h[4:], uint16(len(payload)))
-	copy(h[8:], src.AsSlice())
-	copy(h[24:], dst.AsSlice())
-	return append(h, payload...)
 }
