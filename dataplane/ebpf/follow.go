@@ -27,26 +27,33 @@ func (k *kernel) follow(t *transaction, state *dataplane.State) error {
 	if err := k.number(t, state); err != nil {
 		return err
 	}
-	hosts := map[directAddr]uint32{}
-	for i := range state.Siblings {
-		for _, a := range state.Siblings[i].Addresses {
-			hosts[addrOf(a)] = hostSibling
-		}
-	}
-	for _, a := range around.own {
-		hosts[addrOf(a)] = hostSelf
-	}
-	macs := map[directMac]uint32{}
-	for m, name := range around.macs {
-		macs[m] = uint32(k.ids[name])
-	}
-	if err := bring(t, k.objects.Hosts, hosts); err != nil {
-		return err
-	}
-	if err := bring(t, k.objects.Macs, macs); err != nil {
+	if _, err := k.place(t); err != nil {
 		return err
 	}
 	return k.tune(t)
+}
+
+// place writes who the nodes are, and reports whether that was written otherwise.
+func (k *kernel) place(t *transaction) (changed bool, err error) {
+	before := t.added + t.removed
+	hosts := map[directAddr]uint32{}
+	for i := range k.siblings {
+		for _, a := range k.siblings[i].Addresses {
+			hosts[addrOf(a)] = hostSibling
+		}
+	}
+	for _, a := range k.around.own {
+		hosts[addrOf(a)] = hostSelf
+	}
+	macs := map[directMac]uint32{}
+	for m, name := range k.around.macs {
+		macs[m] = uint32(k.ids[name])
+	}
+	if err := bring(t, k.objects.Hosts, hosts); err != nil {
+		return false, err
+	}
+	err = bring(t, k.objects.Macs, macs)
+	return t.added+t.removed > before, err
 }
 
 // solicit has the kernel ask for the neighbors that it doesn't know. Who doesn't answer

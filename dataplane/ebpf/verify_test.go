@@ -32,7 +32,10 @@ func TestVerifyRepairs(t *testing.T) {
 			b := newBench(t)
 			b.options.Attach = attach
 			b.serve(1, 3, nil)
+			admitted := netip.MustParsePrefix("198.51.100.0/24")
+			b.serve(2, 90, func(s *pharos.Service) { s.SourceRanges = []netip.Prefix{admitted} })
 			state := b.apply(t)
+			guarded := targetOf(dataplane.Target{Addr: addr("192.0.2.2"), Port: 80, Protocol: pharos.TCP})
 			b.verified(t, "nothing", false)
 			k := b.kernel
 			key := targetOf(compile("n1", must(state.Services.Get(pharos.Name{Namespace: "default", Name: "s1"})))[0].target)
@@ -49,6 +52,24 @@ func TestVerifyRepairs(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.verified(t, "a slot is another's", true)
+			pod, host, link := podOf(netip.MustParseAddrPort("10.244.1.10:8080"), pharos.TCP), addrOf(addr("10.0.0.2")), directMac{Octets: second}
+			for what, spoil := range map[string]func() error{
+				"a pod":              func() error { return k.objects.Pods.Delete(pod) },
+				"a node's address":   func() error { return k.objects.Hosts.Delete(host) },
+				"a node's hardware":  func() error { return k.objects.Macs.Delete(link) },
+				"the way to a node":  func() error { return k.objects.Nodes.Put(uint32(k.ids["n2"]), directNode{}) },
+				"a meter":            func() error { return k.objects.Meters.Delete(k.live[key].meter) },
+				"the pin of a map":   func() error { return os.Remove(filepath.Join(versioned(b.options.Pins), "known")) },
+				"a range of clients": func() error { return k.objects.Sources.Delete(prefixOf(k.live[guarded].guard, admitted)) },
+				"an owner": func() error {
+					return k.objects.Owners.Delete(directFurther{Version: k.live[guarded].version, Index: uint32(inlined)})
+				},
+			} {
+				if err := spoil(); err != nil {
+					t.Fatal(what, err)
+				}
+				b.verified(t, what+" is gone", true)
+			}
 			h := hook{k.around.uplinks[0], false}
 			if err := inside(b.options.NetNS, func() error { return k.attacher.detach(h) }); err != nil {
 				t.Fatal(err)
