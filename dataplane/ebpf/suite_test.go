@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
@@ -15,7 +16,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(sandbox.Main(m.Run)) }
 
-var directories atomic.Int32
+var (
+	started     = time.Now()
+	directories atomic.Int32
+)
 
 // pins returns a directory of a node's own.
 func pins() string { return fmt.Sprintf("/sys/fs/bpf/pharos-%d", directories.Add(1)) }
@@ -26,6 +30,23 @@ func driver(attach ebpf.Attach) func(netns int) dataplane.Driver {
 	directory := pins()
 	return func(netns int) dataplane.Driver {
 		return ebpf.New(ebpf.Options{NetNS: netns, Pins: directory, Attach: attach, Sizes: ebpf.Sizes{Known: 16384, Fresh: 16384}})
+	}
+}
+
+// What other runs of these tests have pinned is not to be seen here: they would share
+// connections.
+func TestPinsAreOurOwn(t *testing.T) {
+	if err := sandbox.Probe(); err != nil {
+		t.Skip(err)
+	}
+	entries, err := os.ReadDir("/sys/fs/bpf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && e.IsDir() && info.ModTime().Before(started) {
+			t.Errorf("%s is older than this run", e.Name())
+		}
 	}
 }
 

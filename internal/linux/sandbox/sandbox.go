@@ -129,12 +129,29 @@ func prepare() error {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
+	if err := ownBPF("/sys/fs/bpf"); err != nil {
+		return err
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo: %w", err)
 	}
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("set lo up: %w", err)
+	}
+	return nil
+}
+
+// ownBPF puts a BPF file system of the sandbox's own over the machine's: what is
+// pinned there outlives its process, and two sandboxes would find each other's.
+func ownBPF(dir string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil || fs.Type != unix.BPF_FS_MAGIC {
+		return nil // none of the machine's is to be seen
+	}
+	err := unix.Mount("bpf", dir, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700")
+	if err != nil && !errors.Is(err, unix.EPERM) { // who may not mount it has no use for it
+		return fmt.Errorf("mount a BPF file system: %w", err)
 	}
 	return nil
 }
