@@ -183,13 +183,17 @@ func parse(t testing.TB, b []byte) seen {
 		if sum(l4) != 0 || sum(l4[8:28]) != 0 {
 			t.Errorf("checksums of an error: %x", ip)
 		}
-		s.turned(l4[28:], l4[20:28])
+		if l4[1] == 1 { // a frame's own; programs make others
+			s.turned(l4[28:], l4[20:28])
+		}
 	case s.protocol == 58:
 		pseudo := binary.BigEndian.AppendUint32(bytes.Clone(addrs), uint32(len(l4)))
 		if got := sum(append(pseudo, 0, 0, 0, 58), l4); got != 0 {
 			t.Errorf("checksum of an error is off by %#x: %x", got, ip)
 		}
-		s.turned(l4[48:], l4[16:48])
+		if l4[0] == 1 {
+			s.turned(l4[48:], l4[16:48])
+		}
 	}
 	if s.protocol == 6 || s.protocol == 17 {
 		s.src, s.dst = netip.AddrPortFrom(src, binary.BigEndian.Uint16(l4)), netip.AddrPortFrom(dst, binary.BigEndian.Uint16(l4[2:]))
