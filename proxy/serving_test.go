@@ -94,6 +94,45 @@ func TestModeIsExplained(t *testing.T) {
 	})
 }
 
+// Beside a kube-proxy, a Service that this proxy does not carry is told to be the
+// other one's, but not one that there is not, or that nobody carries.
+func TestServiceOfTheKubeProxyBeside(t *testing.T) {
+	const left = "; the kube-proxy beside carries it, for this proxy carries mode direct alone"
+	name := func(n string) pharos.Name { return pharos.Name{Namespace: "default", Name: n} }
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource()
+		p := start(t, proxy.Options{Beside: true, Mode: pharos.Direct}, proxy.Edge{Source: s, Driver: newDriver(), Kernel: rightKernel()})
+		s.set(func(s *pharos.Snapshot) {
+			balanced(s)
+			old, _ := s.Services.Get(webName)
+			for n, change := range map[string]func(*pharos.Service){
+				"nat":      func(s *pharos.Service) { s.Mode = pharos.NAT },
+				"internal": func(s *pharos.Service) { s.Type, s.Ingress, s.ExternalIPs = pharos.ClusterIP, nil, nil },
+				"headless": func(s *pharos.Service) { s.ClusterIPs = nil },
+				"astray":   func(*pharos.Service) {},
+			} {
+				is := *old
+				is.Name = name(n)
+				change(&is)
+				s.Services = s.Services.With(is.Name, &is)
+				s.Endpoints = s.Endpoints.With(is.Name, &pharos.Endpoints{Backends: []pharos.Backend{{
+					Addr: netip.MustParseAddr("10.244.1.1"), Ready: true, Ports: []pharos.BackendPort{{Protocol: pharos.TCP, Port: 80}},
+				}}})
+			}
+		})
+		synctest.Wait()
+		for n, want := range map[string]string{
+			"web": "direct, the proxy's default", "nat": "nat, as the Service's annotation asks" + left,
+			"internal": "nat, as all cluster IPs and node ports" + left, "astray": "nat, though another one is asked for" + left,
+			"headless": "", "nosuch": "",
+		} {
+			if got, ok := p.Service(name(n)); got.Mode.Detail != want || ok != (want != "") {
+				t.Errorf("%s: %q (%t), want %q", n, got.Mode.Detail, ok, want)
+			}
+		}
+	})
+}
+
 // What is told is what the kernel took, not what is planned: nothing before the
 // first plan is in the kernel, nothing while it refuses.
 func TestTell(t *testing.T) {

@@ -129,15 +129,20 @@ func (p *Proxy) Summary() Summary {
 	}
 }
 
-// Service returns what the data plane does for one Service; false where that is
-// nothing.
+// Service returns what the data plane does for one Service, or, of one without
+// Frontends, that it leaves it to the kube-proxy beside; false where nobody carries
+// it, because there is none such, or because it has no address of its own.
 func (p *Proxy) Service(name pharos.Name) (Service, bool) {
 	p.mu.Lock()
 	state, snapshot := p.state, p.serving.snapshot
 	p.mu.Unlock()
 	s, ok := state.Services.Get(name)
 	if !ok {
-		return Service{Name: name}, false
+		asked, known := snapshot.Services.Get(name)
+		if !p.opts.Beside || !known || len(asked.ClusterIPs) == 0 {
+			return Service{Name: name}, false
+		}
+		s = &dataplane.Service{Name: name}
 	}
 	return p.service(snapshot, s), true
 }
@@ -171,7 +176,8 @@ func (p *Proxy) Carried() Carried {
 	return c
 }
 
-// mode says how a Service is carried, and who chose that.
+// mode says how a Service is carried, who chose that, and who carries it where that
+// is somebody else.
 func (p *Proxy) mode(snapshot *pharos.Snapshot, s *dataplane.Service) why.Reason {
 	mode, external := pharos.NAT, false
 	for i := range s.Frontends {
@@ -182,15 +188,20 @@ func (p *Proxy) mode(snapshot *pharos.Snapshot, s *dataplane.Service) why.Reason
 		}
 	}
 	asked, ok := snapshot.Services.Get(s.Name)
+	left := "" // to whom
+	if p.opts.Beside && len(s.Frontends) == 0 {
+		left = "; the kube-proxy beside carries it, for this proxy carries mode direct alone"
+		external = ok && len(asked.Ingress)+len(asked.ExternalIPs) > 0
+	}
 	switch {
 	case !external:
-		return why.New(why.DataPlaneMode, "%s, as all cluster IPs and node ports", mode)
+		return why.New(why.DataPlaneMode, "%s, as all cluster IPs and node ports%s", mode, left)
 	case ok && asked.Mode == mode:
-		return why.New(why.DataPlaneMode, "%s, as the Service's annotation asks", mode)
+		return why.New(why.DataPlaneMode, "%s, as the Service's annotation asks%s", mode, left)
 	case mode != p.opts.Mode, ok && asked.Mode != pharos.ModeDefault:
-		return why.New(why.DataPlaneMode, "%s, though another one is asked for", mode)
+		return why.New(why.DataPlaneMode, "%s, though another one is asked for%s", mode, left)
 	}
-	return why.New(why.DataPlaneMode, "%s, the proxy's default", mode)
+	return why.New(why.DataPlaneMode, "%s, the proxy's default%s", mode, left)
 }
 
 func (p *Proxy) service(snapshot *pharos.Snapshot, s *dataplane.Service) Service {

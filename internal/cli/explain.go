@@ -47,9 +47,10 @@ func newExplain() *cobra.Command {
 a Service, the deciding one last. The reasons come from the very decision. Where
 the next thing to look at is elsewhere, a line says so. Without a NAMESPACE it is
 default. Where the program is not installed on the node, the speaker's pod has it.
-Where Pharos's proxy runs on the node, the path of connections to pods follows.`,
+Where Pharos's proxy runs on the node, the path of connections to pods follows, or
+that a kube-proxy beside it carries them.`,
 		Example: "  pharos explain web\n  pharos explain shop/web\n  kubectl exec -n metallb-system speaker-2jdd7 -- /pharos explain shop/web",
-		Args:    cobra.ExactArgs(1),
+		Args:    explainArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runExplain(cmd.Context(), cmd.OutOrStdout(), socket, serviceName(args[0]))
 		},
@@ -57,6 +58,16 @@ Where Pharos's proxy runs on the node, the path of connections to pods follows.`
 	cmd.Flags().StringVar(&socket, "socket", socketDir+"/speaker.sock", "path of the speaker's socket")
 	cmd.AddCommand(newExplainConnection())
 	return cmd
+}
+
+// explainArgs takes one Service. Who gives more means a connection, and may have
+// mistyped the word.
+func explainArgs(cmd *cobra.Command, args []string) error {
+	err := cobra.ExactArgs(1)(cmd, args)
+	if len(args) > 1 {
+		err = fmt.Errorf("%w; for a connection it is: %s", err, "pharos explain connection CLIENT:PORT ADDRESS:PORT")
+	}
+	return err
 }
 
 func runExplain(ctx context.Context, w io.Writer, socket string, name pharos.Name) error {

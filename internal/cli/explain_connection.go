@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -85,6 +88,9 @@ func explainConnection(ctx context.Context, w io.Writer, socket string, p datapl
 	query := url.Values{"client": {netip.AddrPortFrom(p.Src, p.SrcPort).String()}, "target": {p.Dst.String()}, "protocol": {string(p.Protocol)}}
 	var t dataplane.Trace
 	if err := localapi.Get(ctx, socket, tracePath+"?"+query.Encode(), &t); err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			return fmt.Errorf("no proxy of Pharos answers at %s: ask in the pod of one, as in kubectl exec -n kube-system daemonset/pharos-proxy -- /pharos explain connection …, or name its socket by --socket; where none runs, kube-proxy carries connections, and Pharos knows nothing of them", socket)
+		}
 		return err
 	}
 	showTrace(w, p, &t)

@@ -11,6 +11,15 @@ import (
 	"github.com/pharoslb/pharos/dataplane"
 )
 
+// Where no proxy runs, the error says what to do, and nothing of how it was asked.
+func TestExplainConnectionWithoutProxy(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "proxy.sock")
+	_, err := run(t, "explain", "connection", "--socket", socket, "192.0.2.7:40000", "172.19.100.1:80")
+	if err == nil || strings.Contains(err.Error(), "http://") || !strings.HasPrefix(err.Error(), "no proxy of Pharos answers at "+socket+": ") || !strings.Contains(err.Error(), "daemonset/pharos-proxy") {
+		t.Errorf("%v", err)
+	}
+}
+
 // directState is what a node plans that has one direct Service, of pods on two
 // nodes.
 func directState(t *testing.T) *dataplane.State {

@@ -54,18 +54,18 @@ func explainCarried(ctx context.Context, w io.Writer, speaker string, name pharo
 	return nil
 }
 
-// showCarried renders the path of connections, from the node that they reach to
-// the pod.
+// showCarried renders how connections are carried, after what could not be done as
+// asked for, and their path, from the node that they reach to the pod.
 func showCarried(w io.Writer, s *proxy.Service) {
+	for _, p := range s.Problems {
+		fmt.Fprintln(w, because(p))
+	}
 	fmt.Fprintln(w, because(s.Mode))
 	for _, f := range s.Frontends {
 		if f.Kind == dataplane.ClusterIP || f.Kind == dataplane.NodePort {
 			continue
 		}
 		fmt.Fprintf(w, "path: %s: %s\n", dataplane.Target{Addr: f.Addr, Protocol: f.Protocol, Port: f.Port}, pathOf(s, &f))
-	}
-	for _, p := range s.Problems {
-		fmt.Fprintln(w, because(p))
 	}
 	for i := range s.Tables {
 		owners(&s.Tables[i]).write(w)

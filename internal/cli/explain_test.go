@@ -73,6 +73,7 @@ func TestExplainTellsHowConnectionsAreCarried(t *testing.T) {
 	at := netip.MustParseAddrPort("172.19.100.1:80")
 	carried := proxy.Service{
 		Name: pharos.Name{Namespace: "default", Name: "web"}, Mode: why.New(why.DataPlaneMode, "direct, the proxy's default"),
+		Problems: why.Trail{why.New(why.DataPlaneModeInvalid, "\"dsr\" is neither nat nor direct")},
 		Frontends: []proxy.Frontend{
 			{Addr: netip.MustParseAddr("10.96.0.1"), Port: 80, Protocol: pharos.TCP, Kind: dataplane.ClusterIP},
 			{Addr: at.Addr(), Port: 80, Protocol: pharos.TCP, Kind: dataplane.LoadBalancer, Table: 1},
@@ -86,6 +87,7 @@ func TestExplainTellsHowConnectionsAreCarried(t *testing.T) {
 	serveSocket(t, filepath.Join(dir, "proxy.sock"), proxies)
 	out, err := run(t, "explain", "--socket", filepath.Join(dir, "speaker.sock"), "web")
 	want := `notOwner: n2 announces it
+dataPlaneModeInvalid: "dsr" is neither nat nor direct
 dataPlaneMode: direct, the proxy's default
 path: 172.19.100.1:80/TCP: any node → the owner's node, by the connection's slot in table 00c0ffee00c0ffee → its pod, which sees the client's address; the answer goes straight to the client
 

@@ -16,6 +16,7 @@ func TestMistakenArguments(t *testing.T) {
 		{"lab power off", []string{"accepts 2 arg(s), received 1", "Usage: pharos lab power on|off NODE"}},
 		{"lab exec client", []string{"Usage: pharos lab exec PLACE -- PROGRAM [ARGUMENT…]"}},
 		{"explain", []string{"Usage: pharos explain [NAMESPACE/]SERVICE"}},
+		{"explain connectoin 192.0.2.7:40000 172.19.100.1:80", []string{"accepts 1 arg(s), received 3", "for a connection it is: pharos explain connection CLIENT:PORT ADDRESS:PORT"}},
 		{"status --nosuch", []string{"unknown flag: --nosuch", "See: pharos status --help"}},
 		{"switch run", []string{"required flag(s) \"config\" not set"}},
 	} {

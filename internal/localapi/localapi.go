@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,6 +102,9 @@ func do(ctx context.Context, socket, method, endpoint string, body io.Reader) ([
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		if u := new(url.Error); errors.As(err, &u) {
+			err = u.Err // its URL is between the two ends of the socket
+		}
 		return nil, fmt.Errorf("ask %s (is the process running, and are you its user?): %w", socket, err)
 	}
 	defer resp.Body.Close()
