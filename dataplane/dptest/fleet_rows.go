@@ -50,11 +50,8 @@ func (d *direct) strangers(t *testing.T) {
 }
 
 // unready has a pod's readiness go and come back, as its probe may have it: what it
-// has stays with it, and it gets nothing new. The kernel's table has no such place.
+// has stays with it, and it gets nothing new.
 func (d *direct) unready(t *testing.T) {
-	if d.options.KernelTable {
-		return
-	}
 	d.Serve(t, d.family, pharos.TCP)
 	defer d.RestoreAll(t)
 	c := d.Connect(t)

@@ -25,18 +25,23 @@ func mh(g *dataplane.Group) setting {
 }
 
 // owners returns the destinations of a direct group, the same in the same order
-// on all nodes: this node's pods are translated, packets to others sent on.
+// on all nodes: this node's pods are translated, packets to others sent on. One that
+// only keeps what it has is none where its node is dead: so its clients hear a reset.
 func owners(g *dataplane.Group, node string) []dest {
 	all := !slices.ContainsFunc(g.Table.Owners, func(e table.Endpoint) bool { return !e.Draining })
-	result := make([]dest, len(g.Table.Owners))
-	for i, e := range g.Table.Owners {
-		result[i] = dest{e.Addr, 1, route}
+	result := make([]dest, 0, len(g.Table.Owners))
+	for _, e := range g.Table.Owners {
+		d := dest{e.Addr, 1, route}
 		if e.Unready || e.Draining && !all {
-			result[i].weight = 0
+			if e.Dead {
+				continue
+			}
+			d.weight = 0
 		}
 		if e.Node == node {
-			result[i].method = masq
+			d.method = masq
 		}
+		result = append(result, d)
 	}
 	return result
 }

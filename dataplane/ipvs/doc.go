@@ -53,8 +53,8 @@
 // connection outlives its ingress node. Limits of the kernel's table: there is no
 // second chance, so that while endpoints change, connections may break that also
 // come to a node which has not seen them before, about one endpoint's share of
-// those; a draining
-// endpoint keeps its connections only at the ingress nodes that know them; nodes
+// those; a draining endpoint keeps its connections only at the ingress nodes that
+// know them, and one on a dead node loses them, so that clients hear a reset; nodes
 // that disagree for a moment send a packet on until its time to live is over; and
 // the next hop to a pod has to be its node.
 //

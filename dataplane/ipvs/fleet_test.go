@@ -19,6 +19,12 @@ func fleetNAT(t *testing.T) {
 	dptest.RunNAT(t, dptest.NewFleet(t, dptest.FleetOptions{Connections: many}, newMember))
 }
 
+// fleetRows is what every driver does in mode direct, but for what follows from the
+// Group's table and from second chances.
+func fleetRows(t *testing.T) {
+	dptest.RunDirect(t, dptest.NewFleet(t, dptest.FleetOptions{Mode: pharos.Direct, KernelTable: true, Connections: 120, Requests: 20}, newMember))
+}
+
 // fleetDirect is what the kernel's own table makes of nodes that leave: no
 // connection is lost, whichever node its packets come to.
 func fleetDirect(t *testing.T) {

@@ -36,6 +36,7 @@ func TestInKernel(t *testing.T) {
 		uml.Case{Name: "live", Run: func(t *testing.T) { dptest.RunLive(t, dptest.NewWorld(t, newDriver), newDriver) }},
 		uml.Case{Name: "fleet, nat", Run: fleetNAT},
 		uml.Case{Name: "fleet, direct", Run: fleetDirect},
+		uml.Case{Name: "fleet, rows of direct", Run: fleetRows},
 		uml.Case{Name: "SCTP", Run: func(t *testing.T) { dptest.RunSCTP(t, dptest.NewWorld(t, newDriver)) }},
 	)
 }
