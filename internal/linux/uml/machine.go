@@ -136,7 +136,9 @@ func (m *Machine) command(ctx context.Context, dir, file string) (*exec.Cmd, err
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+memoryDir(dir, cmp.Or(m.Memory, 256)))
 	cmd.ExtraFiles = m.Files
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
+	// A session of its own, to which the machine gives as much time as to whole others
+	// (sched(7), "The autogroup feature").
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setsid: true}
 	// The kernel's processes for the guest's are its children, not ours.
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	return cmd, nil
