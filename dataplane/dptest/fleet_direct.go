@@ -18,13 +18,14 @@ func RunDirect(t *testing.T, f *Fleet) {
 			for _, row := range []struct {
 				name string
 				run  func(*testing.T)
-				ours bool // follows from the Group's table, and from second chances
+				ours bool // follows from the Group's table, second chances, and memory by sequence numbers
 			}{
 				{name: "each connection has its owner", run: d.owners},
 				{name: "nodes leave and come back", run: d.withdrawn},
 				{name: "pods come and go and so does a node", run: d.scaled},
 				{name: "a pod is not ready for a while", run: d.unready, ours: true},
 				{name: "a node loses its power", run: d.powerless},
+				{name: "ports are used again", run: d.again, ours: true},
 				{name: "drivers are replaced", run: d.restarted},
 				{name: "a stranger is reset", run: d.strangers},
 				{name: "nodes disagree", run: d.disagree, ours: true},

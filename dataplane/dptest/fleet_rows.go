@@ -12,6 +12,37 @@ import (
 	"github.com/pharoslb/pharos"
 )
 
+// again begins connections from ports whose earlier ones other nodes may remember: what
+// those know takes no packets from the later ones. IPVS, which looks at no sequence numbers, has
+// no such promise.
+func (d *direct) again(t *testing.T) {
+	d.Serve(t, d.family, pharos.TCP)
+	defer d.RestoreAll(t)
+	d.only(t, func(p *Pod) bool { return p.Node != "n3" })
+	d.Apply(t)
+	d.Alone(t, "n1")
+	earlier := d.Connect(t)
+	earlier.close()
+	d.only(t, func(p *Pod) bool { return p.Node == "n3" })
+	d.Apply(t)
+	d.Alone(t, "n3")
+	later := &Connections{}
+	t.Cleanup(later.close)
+	for _, was := range earlier.all {
+		is, err := d.open(was.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		later.all = append(later.all, is)
+	}
+	for _, m := range d.Members {
+		d.Alone(t, m.Name)
+		if b := later.Check(); b.All() != 0 {
+			t.Fatalf("by %s %d of %d connections from ports that are used again are broken, %d silently", m.Name, b.All(), len(later.all), b.Silent)
+		}
+	}
+}
+
 // restarted replaces the drivers one after the other: nothing is written.
 func (d *direct) restarted(t *testing.T) {
 	d.Serve(t, d.family, pharos.TCP)

@@ -140,11 +140,18 @@ APART int knows(struct packet *p, struct decision *d)
 	struct flow *f = find(&k, &young);
 	if (!f)
 		return 0;
-	if ((first || p->protocol == UDP) && (f->state & CLOSED || !serves(p, f)))
-		return 0; // it ended, and another one begins
+	if ((first || p->protocol == UDP) && (f->state & CLOSED || !serves(p, f))) {
+		if (p->protocol == TCP)
+			forget(&k);
+		return 0; // it ended, and another one begins, maybe elsewhere
+	}
+	if (f->state & CLOSED && !p->error && !p->later && !follows(p, f))
+		return 0;
 	d->flow = *f;
-	if (p->flags & (FIN | RST))
+	if (p->flags & (FIN | RST) && !(f->state & CLIENT_CLOSED)) {
+		f->sequence = __builtin_bswap32(p->sequence);
 		f->state |= CLIENT_CLOSED;
+	}
 	int over = (f->state & CLOSED) == CLOSED;
 	if (over && !young)
 		retire(p, &d->flow);
@@ -276,6 +283,8 @@ INLINE void close(struct packet *p, struct flow *f, const struct flow_key *here)
 	struct flow *there = find(&k, &young);
 	if (!there)
 		return;
+	if (!(there->state & CLOSED))
+		there->sequence = __builtin_bswap32(p->acknowledged);
 	there->state |= closed;
 	if (!young && (there->state & CLOSED) == CLOSED)
 		demote(&k, here);

@@ -95,6 +95,30 @@ INLINE void retire(const struct packet *p, const struct flow *f)
 	demote(&there, &here);
 }
 
+// forget makes room for another connection from the same port of the client's. The
+// answers' entry stays, for stragglers.
+INLINE void forget(const struct flow_key *there)
+{
+	map_delete(&known, there);
+	map_delete(&fresh, there);
+}
+
+#define NEAR (1 << 22) // octets that may be on their way
+#define LAST (1 << 16) // octets of a segment with a FIN
+
+// follows reports whether a segment is of a connection that was closed, and not of
+// a later one from the same port, which may be another node's: that has its sequence
+// numbers from elsewhere (RFC 9293, section 3.4.1).
+INLINE int follows(const struct packet *p, struct flow *f)
+{
+	int ahead = __builtin_bswap32(p->sequence) - f->sequence;
+	if (ahead < -NEAR || ahead > (f->state & CLIENT_CLOSED ? LAST : NEAR))
+		return 0;
+	if (ahead > 0 && !(f->state & CLIENT_CLOSED))
+		f->sequence += ahead;
+	return 1;
+}
+
 // taken reports whether another connection's answers have the key.
 INLINE int taken(const struct packet *p, const struct flow_key *answers)
 {

@@ -161,7 +161,7 @@ struct flow {
 	be16 port;      // its port
 	be16 client;    // the client's port: as the pod sees it; of answers, its own
 	u32 meter;
-	u32 sequence;   // of answers: the SYN-ACK's
+	u32 sequence;   // of answers: the SYN-ACK's; else, once it is closed: the client's
 	u32 state;
 };
 
