@@ -10,8 +10,7 @@
 //	XDP program: writes a UDP packet ─► eth0 of n1 ─► tc, nftables, routing ─┬► eth0 ──┤ counted, dropped
 //	                                    (namespace)                          └► a pod ─┤ counted, dropped
 //
-// Nothing is asserted but that all packets arrive. Each round measures every way once. Of
-// packets the fastest round counts beside the median, and the ratios are those of the fastest: whatever
-// else the machine does can only make one slower. bench/README.md has results. Start reading at measure, in
+// Nothing is asserted but that all packets arrive. Each round measures every way once.
+// Medians of all rounds are printed, beside the fastest and the slowest, and the machine's load. bench/README.md has results. Start reading at measure, in
 // main.go.
 package main

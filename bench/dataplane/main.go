@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/pharoslb/pharos/bench/report"
@@ -52,12 +53,20 @@ func measure(opt options) error {
 	if err := sandbox.Enter(); err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d rounds\n\n", report.Machine(), opt.rounds)
+	fmt.Printf("%s, %d rounds, load average %s", report.Machine(), opt.rounds, load())
+	defer func() { fmt.Printf("\nLoad average at the end: %s", load()) }()
+	fmt.Print("\n")
 	return errors.Join(
 		within(only(opt, "packets", func(b *testing.B) { packets(b, opt) })),
 		within(only(opt, "changes", func(b *testing.B) { changes(b, opt) })),
 		within(only(opt, "survival", survival)),
 	)
+}
+
+// load is the machine's load of the last 1, 5 and 15 minutes, with a line's end.
+func load() string {
+	all, _ := os.ReadFile("/proc/loadavg")
+	return strings.Join(strings.Fields(string(all))[:min(3, len(strings.Fields(string(all))))], " ") + "\n"
 }
 
 // within runs something once that takes a test's world: the suite's fleets are made for tests.
