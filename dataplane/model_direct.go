@@ -10,7 +10,7 @@ import (
 // Slot returns the slot of the group's Table that a client's packet belongs to.
 func (g *Group) Slot(client netip.Addr, port uint16) int {
 	if g.Affinity > 0 {
-		port = 0
+		return table.HashClient(client)
 	}
 	return table.Hash(client, port)
 }

@@ -9,30 +9,38 @@ import (
 // Seed is the initial value of the hash, the same on all nodes of all clusters.
 const Seed = 0x7068726f
 
-// Hash returns the slot of a connection: of its client's address and port. With
-// port zero it is that of all connections of the client, for session affinity.
+// Hash returns the slot of a connection: of its client's address and port, any of
+// 0 to 65535.
 //
-// It is the kernel's jhash over the address, and where the port counts four bytes more:
-// the port in network byte order, then two of zero, as nftables pads what it
-// concatenates; scaled to Size as by reciprocal_scale.
+// It is the kernel's jhash over the address and four bytes more: the port in network
+// byte order, then two of zero, as nftables pads what it concatenates; scaled to
+// Size as by reciprocal_scale.
 func Hash(client netip.Addr, port uint16) int {
 	var buffer [20]byte
-	return int(uint64(jhash(hashed(buffer[:0], client, port), Seed)) * Size >> 32)
+	return slot(withPort(address(buffer[:0], client), port))
 }
 
-// hashed appends what is hashed to b.
-func hashed(b []byte, client netip.Addr, port uint16) []byte {
+// HashClient returns the slot of all connections of a client, for session affinity:
+// the hash is of the address alone, and not that of any port.
+func HashClient(client netip.Addr) int {
+	var buffer [20]byte
+	return slot(address(buffer[:0], client))
+}
+
+func slot(hashed []byte) int { return int(uint64(jhash(hashed, Seed)) * Size >> 32) }
+
+// address appends the client's address to b as it is hashed.
+func address(b []byte, client netip.Addr) []byte {
 	if client.Is4() {
 		a := client.As4()
-		b = append(b, a[:]...)
-	} else {
-		a := client.As16()
-		b = append(b, a[:]...)
+		return append(b, a[:]...)
 	}
-	if port != 0 {
-		b = append(binary.BigEndian.AppendUint16(b, port), 0, 0)
-	}
-	return b
+	a := client.As16()
+	return append(b, a[:]...)
+}
+
+func withPort(b []byte, port uint16) []byte {
+	return append(binary.BigEndian.AppendUint16(b, port), 0, 0)
 }
 
 // jhash is Jenkins's lookup3 as the kernel has it, over at most 12 bytes more

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,16 +19,21 @@ func TestHashIsTheKernels(t *testing.T) {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		var client string
-		var port uint16
+		var client, port string
 		var want uint32
-		if _, err := fmt.Sscanf(line, "%s %d 0x%x", &client, &port, &want); err != nil {
+		if _, err := fmt.Sscanf(line, "%s %s 0x%x", &client, &port, &want); err != nil {
 			t.Fatal(err)
 		}
-		var buffer [20]byte
-		h := jhash(hashed(buffer[:0], netip.MustParseAddr(client), port), Seed)
-		if got := uint32(uint64(h) * 0xffffffff >> 32); got != want {
-			t.Errorf("%s port %d: %#x, the kernel has %#x", client, port, got, want)
+		hashed := address(nil, netip.MustParseAddr(client))
+		if port != "-" {
+			p, err := strconv.ParseUint(port, 10, 16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hashed = withPort(hashed, uint16(p))
+		}
+		if got := uint32(uint64(jhash(hashed, Seed)) * 0xffffffff >> 32); got != want {
+			t.Errorf("%s port %s: %#x, the kernel has %#x", client, port, got, want)
 		}
 		n++
 	}
@@ -39,7 +45,7 @@ func TestHashIsTheKernels(t *testing.T) {
 // Every slot is reached by the ports of one client.
 func TestHashSpreads(t *testing.T) {
 	seen := map[int]int{}
-	for port := 1; port <= 1<<16-1; port++ {
+	for port := 0; port <= 1<<16-1; port++ {
 		seen[Hash(netip.MustParseAddr("192.0.2.1"), uint16(port))]++
 	}
 	if len(seen) != Size {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// The slot of a client: bit for bit table.Hash.
+// The slot of a client: bit for bit table.Hash and table.HashClient.
 #pragma once
 #include "packet.h"
 
@@ -9,8 +9,8 @@
 
 INLINE u32 slot_of(const struct packet *p, u32 by_address)
 {
-	u32 port = by_address ? 0 : p->sport;
-	u32 words = (p->v6 ? 4 : 1) + (port ? 1 : 0);
+	u32 port = by_address ? 0 : p->sport; // what is not hashed adds nothing
+	u32 words = (p->v6 ? 4 : 1) + (by_address ? 0 : 1);
 	u32 a = 0xdeadbeef + 4 * words + SEED, b = a, c = a;
 	if (p->v6) {
 		a += p->src.w[0];
