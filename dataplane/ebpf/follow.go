@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
 
 	"github.com/pharoslb/pharos"
 	"github.com/pharoslb/pharos/dataplane"
@@ -15,15 +17,11 @@ import (
 // follow brings what the programs know of the nodes up to date.
 func (k *kernel) follow(t *transaction, state *dataplane.State) error {
 	k.watch.changed()
-	around, err := look(k.handle, state, k.options.Devices)
+	around, err := k.meet(state)
 	if err != nil {
 		return err
 	}
-	if k.around != nil {
-		around.keep(k.around, state)
-	}
 	k.around, k.node, k.siblings = around, state.Node, state.Siblings
-	k.solicit()
 	if err := k.number(t, state); err != nil {
 		return err
 	}
@@ -56,11 +54,48 @@ func (k *kernel) place(t *transaction) (changed bool, err error) {
 	return t.added+t.removed > before, err
 }
 
-// solicit has the kernel ask for the neighbors that it doesn't know. Who doesn't answer
-// is asked again.
-func (k *kernel) solicit() {
-	for i := range k.around.asked {
-		k.handle.NeighSet(&k.around.asked[i])
+// askTime is how long neighbors that are new are waited for.
+const askTime = 200 * time.Millisecond
+
+// meet reads the surroundings, and waits a while for the hardware addresses of
+// siblings that are new: there is no way to them before. Those that have no power
+// don't answer; they are asked again with every Verify.
+func (k *kernel) meet(state *dataplane.State) (*surroundings, error) {
+	deadline := time.Now().Add(askTime)
+	for {
+		around, err := look(k.handle, state, k.options.Devices)
+		if err != nil {
+			return nil, err
+		}
+		if k.around != nil {
+			around.keep(k.around, state)
+		}
+		around.solicit(k.handle)
+		silent, waiting := map[neighbor]bool{}, false
+		for _, n := range around.asked {
+			key := neighbor{n.LinkIndex, n.IP.String()}
+			silent[key] = true
+			waiting = waiting || !k.silent[key]
+		}
+		if !waiting || time.Now().After(deadline) {
+			k.silent = silent
+			around.trust()
+			return around, nil
+		}
+		time.Sleep(askTime / 100)
+	}
+}
+
+// neighbor is an address on a device's segment.
+type neighbor struct {
+	device int
+	addr   string
+}
+
+// solicit has the kernel ask for the neighbors that it doesn't know.
+func (s *surroundings) solicit(h *netlink.Handle) {
+	for i := range s.asked {
+		h.NeighSet(&s.asked[i])
 	}
 }
 
@@ -75,6 +110,24 @@ func (s *surroundings) keep(was *surroundings, state *dataplane.State) {
 		if !found[name] && slices.ContainsFunc(state.Siblings, func(s dataplane.Sibling) bool { return s.Name == name }) {
 			s.macs[mac] = name
 		}
+	}
+}
+
+// trust leaves siblings on our segments out as ways while their hardware addresses aren't
+// known. What such a one sent would be taken for a client's, and two nodes whose tables
+// differ might send a packet to and fro.
+func (s *surroundings) trust() {
+	known := map[string]bool{}
+	for _, name := range s.macs {
+		known[name] = true
+	}
+	for name, n := range s.legs {
+		for i := range n.Legs {
+			if n.Legs[i].How == legSegment && !known[name] {
+				n.Legs[i] = directLeg{}
+			}
+		}
+		s.legs[name] = n
 	}
 }
 

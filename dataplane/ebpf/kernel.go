@@ -23,6 +23,7 @@ type kernel struct {
 
 	adopted    bool
 	around     *surroundings
+	silent     map[neighbor]bool   // siblings that have not answered, and aren't waited for again
 	node       dataplane.Node      // that they were looked at for
 	siblings   []dataplane.Sibling // the same
 	ids        map[string]uint16   // of nodes

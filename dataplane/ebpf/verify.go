@@ -29,7 +29,7 @@ func (k *kernel) verify(t *transaction, state *dataplane.State) (bool, error) {
 			return false, err
 		}
 	} else {
-		k.solicit() // an answer is a change
+		k.around.solicit(k.handle) // an answer is a change
 	}
 	moved, err := k.attach()
 	if err != nil {
