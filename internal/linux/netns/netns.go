@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	vnetns "github.com/vishvananda/netns"
@@ -18,9 +19,11 @@ import (
 // NS is a handle on one network namespace. Its methods may be called from any
 // goroutine, until Close.
 type NS struct {
-	name   string
+	name string
+	link *netlink.Handle
+
+	mu     sync.RWMutex // of handle: Close changes it
 	handle vnetns.NsHandle
-	link   *netlink.Handle
 }
 
 // New makes a namespace, with loopback up. The name is for messages alone and
@@ -95,6 +98,8 @@ func (n *NS) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), i
 // and handle.
 func (n *NS) Close() error {
 	n.link.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	return n.handle.Close()
 }
 
@@ -103,24 +108,29 @@ func (n *NS) Close() error {
 // takes no privilege to enter.
 func (n *NS) Do(f func() error) error {
 	return onThread(func() error {
-		if n.entered() {
-			return f()
-		}
-		if err := vnetns.Set(n.handle); err != nil {
-			return fmt.Errorf("enter namespace %s: %w", n.name, err)
+		if _, err := n.enter(); err != nil {
+			return err
 		}
 		return f()
 	})
 }
 
-// entered tells if the calling thread is in the namespace already.
-func (n *NS) entered() bool {
-	here, err := vnetns.Get()
-	if err != nil {
-		return false
+// enter moves the calling thread into the namespace, unless it is there already, and
+// tells which. An HTTP client that dials of its own accord may still come here while the
+// handle is closed.
+func (n *NS) enter() (moved bool, err error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if here, err := vnetns.Get(); err == nil {
+		defer here.Close()
+		if here.Equal(n.handle) {
+			return false, nil
+		}
 	}
-	defer here.Close()
-	return here.Equal(n.handle)
+	if err := vnetns.Set(n.handle); err != nil {
+		return false, fmt.Errorf("enter namespace %s: %w", n.name, err)
+	}
+	return true, nil
 }
 
 // Enter moves the calling thread into the namespace until back is called; the goroutine
@@ -131,12 +141,13 @@ func (n *NS) Enter() (back func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open namespace: %w", err)
 	}
-	if before.Equal(n.handle) {
-		return before.Close, nil
-	}
-	if err := vnetns.Set(n.handle); err != nil {
+	moved, err := n.enter()
+	if err != nil {
 		before.Close()
-		return nil, fmt.Errorf("enter namespace %s: %w", n.name, err)
+		return nil, err
+	}
+	if !moved {
+		return before.Close, nil
 	}
 	return func() error {
 		defer before.Close()

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pharoslb/pharos/internal/linux/netns"
@@ -81,4 +82,23 @@ func TestProgramsAndSysctlsAreInside(t *testing.T) {
 	if strings.TrimSpace(string(outside)) != "0" {
 		t.Errorf("ip_forward outside is %q, want 0", outside)
 	}
+}
+
+// Who comes while the handle is closed gets an error, and no other namespace.
+func TestDoBesideClose(t *testing.T) {
+	ns, err := netns.New("closed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var late sync.WaitGroup
+	for range 4 {
+		late.Go(func() {
+			for ns.Do(func() error { return nil }) == nil {
+			}
+		})
+	}
+	if err := ns.Close(); err != nil {
+		t.Error(err)
+	}
+	late.Wait()
 }
