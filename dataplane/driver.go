@@ -64,3 +64,13 @@ type DriverStatus struct {
 	// while all the rest does. The driver keeps trying. Empty: everything works.
 	Degraded string `json:"degraded,omitempty"`
 }
+
+// Note counts a call by how it ended, and returns its error.
+func (s *DriverStatus) Note(err error) error {
+	s.LastError = ""
+	if err != nil {
+		s.Failed++
+		s.LastError = err.Error()
+	}
+	return err
+}

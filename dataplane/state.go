@@ -23,6 +23,17 @@ type State struct {
 	Services pharos.Map[pharos.Name, *Service]
 }
 
+// Changed returns the names of the Services that differ from another State's, in
+// order.
+func (s *State) Changed(other *State) []pharos.Name {
+	var names []pharos.Name
+	for name := range s.Services.Diff(other.Services) {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, pharos.Name.Compare)
+	return names
+}
+
 // Node is what the data plane has to know of its own node.
 type Node struct {
 	Name string

@@ -57,18 +57,7 @@ func (p *Pod) start(t testing.TB) {
 	t.Helper()
 	p.life++
 	for _, at := range p.Addrs {
-		var l net.Listener
-		var u net.PacketConn
-		err := p.NS.Do(func() (err error) {
-			if l, err = net.Listen("tcp", at.String()); err != nil {
-				return err
-			}
-			u, err = net.ListenPacket("udp", at.String())
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l, u := doors(t, p.NS, at)
 		p.doors = append(p.doors, l, u)
 		p.busy.Go(func() { p.accept(l) })
 		p.busy.Go(func() { p.datagrams(u) })

@@ -138,12 +138,9 @@ func (b *worldBuilder) podAddr(node, pod *netns.NS, device string, own, gateway 
 	)
 }
 
-// serve answers on TCP and UDP with a line that tells the own address and the
-// client's; TCP then sends back what it gets.
-func serve(t testing.TB, ns *netns.NS, at netip.AddrPort) {
+// doors opens an address of a namespace for TCP and UDP.
+func doors(t testing.TB, ns *netns.NS, at netip.AddrPort) (l net.Listener, u net.PacketConn) {
 	t.Helper()
-	var l net.Listener
-	var u net.PacketConn
 	err := ns.Do(func() (err error) {
 		if l, err = net.Listen("tcp", at.String()); err != nil {
 			return err
@@ -154,6 +151,14 @@ func serve(t testing.TB, ns *netns.NS, at netip.AddrPort) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l, u
+}
+
+// serve answers on TCP and UDP with a line that tells the own address and the
+// client's; TCP then sends back what it gets.
+func serve(t testing.TB, ns *netns.NS, at netip.AddrPort) {
+	t.Helper()
+	l, u := doors(t, ns, at)
 	var serving sync.WaitGroup
 	t.Cleanup(func() { l.Close(); u.Close(); serving.Wait() })
 	greeting := func(from string) string {

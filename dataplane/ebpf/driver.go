@@ -94,22 +94,13 @@ func (d *Driver) Status() dataplane.DriverStatus {
 	return s
 }
 
-func (d *Driver) note(err error) error {
-	d.status.LastError = ""
-	if err != nil {
-		d.status.Failed++
-		d.status.LastError = err.Error()
-	}
-	return err
-}
-
 // Apply brings nftables and then the programs' maps to state. Each Service changes in
 // one step; where one can't, all that were changed are put back.
 func (d *Driver) Apply(ctx context.Context, state *dataplane.State) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return d.note(err)
+		return d.status.Note(err)
 	}
 	renewed := map[pharos.Name][]*wanted{}
 	left := *state
@@ -137,11 +128,11 @@ func (d *Driver) Apply(ctx context.Context, state *dataplane.State) error {
 		if d.state.Revision > 0 {
 			err = errors.Join(err, d.nft.Apply(ctx, d.left))
 		}
-		return d.note(err)
+		return d.status.Note(err)
 	}
 	d.state, d.left = state, &left
 	d.status.Revision = state.Revision
-	return d.note(nil)
+	return d.status.Note(nil)
 }
 
 // program brings the programs and their maps to state; renewed are the Services that
@@ -210,7 +201,7 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 		if len(d.wanted) > 0 { // an Apply has failed, or Verify itself
 			err = d.program(d.state, d.wanted)
 		}
-		return repaired, d.note(err)
+		return repaired, d.status.Note(err)
 	}
 	t := &transaction{}
 	start := time.Now()
@@ -218,13 +209,13 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	if err != nil {
 		d.kernel.close()
 		d.kernel = nil
-		return repaired, d.note(fmt.Errorf("verify: %w", err))
+		return repaired, d.status.Note(fmt.Errorf("verify: %w", err))
 	}
 	d.count(t, start)
 	if broken {
 		d.status.Repaired++
 	}
-	return repaired || broken, d.note(nil)
+	return repaired || broken, d.status.Note(nil)
 }
 
 // Remove detaches the programs, forgets their maps and deletes the tables.
@@ -237,7 +228,7 @@ func (d *Driver) Remove(ctx context.Context) error {
 	}
 	err := sweep(&d.options)
 	d.state, d.left, d.wanted = &dataplane.State{}, &dataplane.State{}, map[pharos.Name][]*wanted{}
-	return d.note(errors.Join(err, d.nft.Remove(ctx)))
+	return d.status.Note(errors.Join(err, d.nft.Remove(ctx)))
 }
 
 // Programs returns the programs that are attached, to be measured or run by hand; nil

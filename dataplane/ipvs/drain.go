@@ -89,16 +89,16 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	start := time.Now()
 	if d.live != nil {
 		if err := d.sweep(start); err != nil {
-			return false, d.note(err)
+			return false, d.status.Note(err)
 		}
 		if start.Before(d.next) {
-			return false, d.note(d.forget())
+			return false, d.status.Note(d.forget())
 		}
 	}
 	repaired, err := d.resync(ctx, d.state, false)
 	if err != nil {
 		d.live = nil
-		return false, d.note(err)
+		return false, d.status.Note(err)
 	}
 	if repaired {
 		d.status.Repaired++
@@ -106,5 +106,5 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 		end := time.Now()
 		d.next = end.Add(share * end.Sub(start))
 	}
-	return repaired, d.note(d.forget())
+	return repaired, d.status.Note(d.forget())
 }

@@ -83,16 +83,7 @@ func (d *Driver) Refused() map[pharos.Name][]dataplane.Refused {
 func (d *Driver) Apply(ctx context.Context, state *dataplane.State) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.note(d.apply(ctx, state))
-}
-
-func (d *Driver) note(err error) error {
-	d.status.LastError = ""
-	if err != nil {
-		d.status.Failed++
-		d.status.LastError = err.Error()
-	}
-	return err
+	return d.status.Note(d.apply(ctx, state))
 }
 
 func (d *Driver) apply(ctx context.Context, state *dataplane.State) error {
@@ -119,7 +110,7 @@ func (d *Driver) apply(ctx context.Context, state *dataplane.State) error {
 
 // update applies the difference between the last state and the next.
 func (d *Driver) update(state *dataplane.State) error {
-	names := diff(state, d.state)
+	names := state.Changed(d.state)
 	c := d.compiler(state)
 	m := &marker{used: d.live.marks, addrs: c.nodeAddrs}
 	was, is := make([]*compiled, len(names)), make([]*compiled, len(names))
@@ -164,16 +155,6 @@ func (d *Driver) compiler(state *dataplane.State) *compiler {
 	return c
 }
 
-// diff returns the names of the Services that differ, in order.
-func diff(state, last *dataplane.State) []pharos.Name {
-	var names []pharos.Name
-	for name := range state.Services.Diff(last.Services) {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, pharos.Name.Compare)
-	return names
-}
-
 // resync brings the kernel to state from whatever it holds, and reports whether
 // there was anything to do. With first it counts whose work it found.
 func (d *Driver) resync(ctx context.Context, state *dataplane.State, first bool) (changed bool, err error) {
@@ -191,14 +172,14 @@ func (d *Driver) resync(ctx context.Context, state *dataplane.State, first bool)
 	c.mark = func(s *dataplane.Service, key markKey) uint32 { return m.mark(s, key, nil) }
 	want, old := newWorld(), conntrack.Stale{}
 	want.node(&state.Node)
-	for _, name := range diff(state, &dataplane.State{}) {
+	for _, name := range state.Changed(&dataplane.State{}) {
 		s, _ := state.Services.Get(name)
 		compiled := c.compile(s)
 		want.put(compiled)
 		l.set(name, compiled)
 		old.Note(nil, s)
 	}
-	for _, name := range diff(d.state, state) {
+	for _, name := range d.state.Changed(state) {
 		if s, _ := state.Services.Get(name); s == nil {
 			was, _ := d.state.Services.Get(name)
 			old.Note(was, nil)

@@ -13,7 +13,7 @@ import (
 func (d *Driver) Remove(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.note(d.remove(ctx))
+	return d.status.Note(d.remove(ctx))
 }
 
 func (d *Driver) remove(ctx context.Context) error {

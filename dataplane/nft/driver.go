@@ -59,16 +59,7 @@ func (d *Driver) Status() dataplane.DriverStatus {
 func (d *Driver) Apply(ctx context.Context, state *dataplane.State) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.note(d.apply(ctx, state))
-}
-
-func (d *Driver) note(err error) error {
-	d.status.LastError = ""
-	if err != nil {
-		d.status.Failed++
-		d.status.LastError = err.Error()
-	}
-	return err
+	return d.status.Note(d.apply(ctx, state))
 }
 
 func (d *Driver) apply(ctx context.Context, state *dataplane.State) error {
@@ -97,7 +88,7 @@ func (d *Driver) apply(ctx context.Context, state *dataplane.State) error {
 func (d *Driver) update(state *dataplane.State) error {
 	c := &change{}
 	renewed := map[pharos.Name]*compiled{}
-	for _, name := range diff(state, d.state) {
+	for _, name := range state.Changed(d.state) {
 		was := d.live.services[name]
 		var is *compiled
 		if s, ok := state.Services.Get(name); ok {
@@ -133,16 +124,6 @@ func (d *Driver) update(state *dataplane.State) error {
 	return nil
 }
 
-// diff returns the names of the Services that differ, in order.
-func diff(state, last *dataplane.State) []pharos.Name {
-	var names []pharos.Name
-	for name := range state.Services.Diff(last.Services) {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, pharos.Name.Compare)
-	return names
-}
-
 // resync brings the kernel to state from whatever it holds, and reports whether
 // there was anything to do.
 func (d *Driver) resync(state *dataplane.State) (bool, error) {
@@ -174,14 +155,14 @@ func (d *Driver) resync(state *dataplane.State) (bool, error) {
 		slots, l.classes = k.slots(), k.classes
 		d.direct.adopt(k)
 	}
-	for _, name := range diff(state, &dataplane.State{}) {
+	for _, name := range state.Changed(&dataplane.State{}) {
 		s, _ := state.Services.Get(name)
 		is := compile(s, adopt(s, slots), d.direct.number)
 		c.service(l, nil, is, "", d.direct.number)
 		l.services[name] = is
 		old.Note(nil, is.planned())
 	}
-	for _, name := range diff(d.state, state) {
+	for _, name := range d.state.Changed(state) {
 		if s, _ := state.Services.Get(name); s == nil {
 			was, _ := d.state.Services.Get(name)
 			old.Note(was, nil)
@@ -268,7 +249,7 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 			if repaired {
 				d.status.Repaired++
 			}
-			return repaired, d.note(d.forget())
+			return repaired, d.status.Note(d.forget())
 		}
 	}
 	before := d.status
@@ -276,12 +257,12 @@ func (d *Driver) Verify(ctx context.Context) (bool, error) {
 	d.status.Adopted, d.status.Rebuilt = before.Adopted, before.Rebuilt // these tell of starts
 	if err != nil {
 		d.live = nil
-		return false, d.note(err)
+		return false, d.status.Note(err)
 	}
 	if repaired {
 		d.status.Repaired++
 	}
-	return repaired, d.note(d.forget())
+	return repaired, d.status.Note(d.forget())
 }
 
 // Remove deletes the tables.
@@ -290,20 +271,20 @@ func (d *Driver) Remove(context.Context) error {
 	defer d.mu.Unlock()
 	present, err := presentDirect(&d.socket)
 	if err != nil {
-		return d.note(err)
+		return d.status.Note(err)
 	}
 	b := &batch{}
 	for _, f := range append(families[:], present...) {
 		f.drop(b)
 	}
 	if err := d.socket.flush(b); err != nil {
-		return d.note(fmt.Errorf("remove nftables: %w", err))
+		return d.status.Note(fmt.Errorf("remove nftables: %w", err))
 	}
 	if err := d.direct.done(); err != nil {
-		return d.note(err)
+		return d.status.Note(err)
 	}
 	d.live, d.state, d.status.Degraded = nil, &dataplane.State{}, ""
-	return d.note(nil)
+	return d.status.Note(nil)
 }
 
 // forget makes the kernel forget the connections that are stale. What it could

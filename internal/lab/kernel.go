@@ -10,7 +10,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -174,17 +173,11 @@ func (h *hostEnd) run() {
 // serve has the guest do what one caller asks for.
 func (h *hostEnd) serve(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	var r Request
-	with, err := receive(conn, &r)
-	if err != nil || len(with) != len(files{}) {
-		for _, f := range with {
-			f.Close()
-		}
+	r, with, ok, _ := request(conn)
+	if !ok {
 		return
 	}
-	conn.SetReadDeadline(time.Time{})
-	c := &hostCall{files: files(with), done: make(chan reply, 1)}
+	c := &hostCall{files: with, done: make(chan reply, 1)}
 	defer c.files.close()
 	h.mu.Lock()
 	h.last++

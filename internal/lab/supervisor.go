@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/pharoslb/pharos/internal/linux/sandbox"
 )
@@ -181,20 +180,14 @@ func (sv *supervisor) accept(ctx context.Context, l *net.UnixListener) {
 // serve does what one caller asks for.
 func (sv *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	var r Request
-	with, err := receive(conn, &r)
-	if err != nil || len(with) != len(files{}) {
-		for _, f := range with {
-			f.Close()
-		}
+	r, with, ok, err := request(conn)
+	if !ok {
 		if err != nil && !errors.Is(err, io.EOF) {
 			sv.log.Error("request not understood", "err", err)
 		}
 		return
 	}
-	conn.SetReadDeadline(time.Time{})
-	c := &call{lab: sv.lab, Request: r, files: files(with), signals: make(chan syscall.Signal, 8)}
+	c := &call{lab: sv.lab, Request: r, files: with, signals: make(chan syscall.Signal, 8)}
 	defer c.files.close()
 	if r.Verb == VerbDown {
 		sv.end()

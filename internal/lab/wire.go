@@ -146,3 +146,18 @@ func parseRights(data []byte) ([]*os.File, error) {
 	}
 	return with, nil
 }
+
+// request reads what a caller asks for, with its files. Without it or them it isn't ok,
+// and holds no file.
+func request(conn *net.UnixConn) (r Request, with files, ok bool, err error) {
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	got, err := receive(conn, &r)
+	if err != nil || len(got) != len(with) {
+		for _, f := range got {
+			f.Close()
+		}
+		return r, with, false, err
+	}
+	conn.SetReadDeadline(time.Time{})
+	return r, files(got), true, nil
+}
