@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"time"
 
 	mobyipvs "github.com/moby/ipvs"
 	"github.com/vishvananda/netlink"
@@ -122,9 +123,12 @@ func (k *kernel) do(steps []step) (err error) {
 		done += n
 	}
 	if err == nil {
+		err = k.settle(steps)
+	}
+	if err == nil {
 		return nil
 	}
-	if steps[done].what == theElement {
+	if done < len(steps) && steps[done].what == theElement {
 		done += run(steps[done:]) // of which some may have been done
 	}
 	for _, s := range slices.Backward(steps[:done]) {
@@ -180,6 +184,33 @@ func (k *kernel) address(s *step) error {
 	}
 	if err := change(k.device, addr); err != nil {
 		return fmt.Errorf("%s address %s of %s: %w", what, s.addr, device, err)
+	}
+	return nil
+}
+
+// settleTime bounds how long a new address is waited for. The kernel needs microseconds
+// unless it is busy.
+const settleTime = 2 * time.Second
+
+// settle waits until the kernel takes packets to new IPv6 addresses in: it adds their routes
+// some time after it has said that they are there (net/ipv6/addrconf.c). A connection
+// that began before would be forwarded, and remembered so, as long as its client asks.
+func (k *kernel) settle(steps []step) error {
+	deadline := time.Now().Add(settleTime)
+	for _, s := range steps {
+		if s.what != theAddr || s.verb == remove || !s.addr.Is6() {
+			continue
+		}
+		for {
+			routes, err := k.links.RouteGet(s.addr.AsSlice())
+			if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+				break
+			}
+			if time.Now().After(deadline) {
+				return errors.Join(fmt.Errorf("address %s of %s does not come into force: its route is %v", s.addr, device, routes), err)
+			}
+			time.Sleep(settleTime / 2000)
+		}
 	}
 	return nil
 }
